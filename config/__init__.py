@@ -1,0 +1,1 @@
+"""The house: settings, processes and the wiring of the three apps."""
