@@ -8,6 +8,7 @@ import shutil
 import stat
 import sys
 import tempfile
+from contextlib import suppress
 from pathlib import Path
 
 from config.process import User
@@ -34,18 +35,30 @@ def digest(path: Path) -> str:
     return hashlib.sha256(os.fsencode(path.resolve())).hexdigest()[:8]
 
 
-def runtime_folder(data_dir: Path) -> Path:
-    """A private folder for sockets, short enough for their paths.
-
-    Raises:
-        PermissionError: Somebody else owns the folder of that name.
-    """
+def runtime_path(data_dir: Path) -> Path:
+    """Where the sockets of an installation lie: short enough for the kernel."""
     name = f"shipworthy-{os.getuid()}-{digest(data_dir)}"
     folder = Path(tempfile.gettempdir()) / name
     if len(os.fsencode(folder / "postgres/.s.PGSQL.5432")) > SOCKET_PATH_LIMIT:
         folder = SHORT_TEMP / name
+    return folder
+
+
+def runtime_folder(data_dir: Path) -> Path:
+    """``runtime_path``, made and private.
+
+    Raises:
+        PermissionError: Somebody else owns the folder of that name.
+    """
     # Root's PostgreSQL runs as another user, who must be able to pass through.
-    return private_folder(folder, mode=0o711 if os.getuid() == 0 else 0o700)
+    mode = 0o711 if os.getuid() == 0 else 0o700
+    return private_folder(runtime_path(data_dir), mode=mode)
+
+
+def leave_runtime_folder(data_dir: Path) -> None:
+    """Remove the folder of sockets once nothing is in it."""
+    with suppress(OSError):
+        runtime_path(data_dir).rmdir()
 
 
 def private_folder(

