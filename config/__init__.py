@@ -1,1 +1,1 @@
-"""The house: settings, processes and the wiring of the three apps."""
+"""Wiring: the only place that knows all parts."""
