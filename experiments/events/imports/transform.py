@@ -347,5 +347,3 @@ def _order_ids(
     mark = pa.array(np.where(names == "refund", "-refund", ""))
     order = pc.binary_join_element_wise(units, seconds, "-")
     return pc.binary_join_element_wise(order, mark, "")
-
-
