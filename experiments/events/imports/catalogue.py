@@ -69,7 +69,9 @@ def _objects(text: Text) -> "np.ndarray[tuple[int], np.dtype[np.object_]]":
 
 def _prices(text: Text) -> Text:
     """Prices as exact texts; empty where it is none."""
-    wholes, ok = read.scaled_money(Text(text.values, np.arange(len(text.values))))
+    wholes, ok = read.scaled_money(
+        Text(text.values, np.arange(len(text.values), dtype=np.int32))
+    )
     good = ok & (wholes >= 0)
     shown = [
         f"{whole // 10_000}.{whole % 10_000:04d}" if well else ""
