@@ -18,6 +18,7 @@ from config.process import POLL_S, end_group
 
 SECRETS = ("SHIPWORTHY_SECRET_KEY", "SHIPWORTHY_UNIT_KEY")
 LOCK = "lock"
+DYING_S = 0.5
 REAPER_S = 5.0
 
 
@@ -96,7 +97,7 @@ class Installation:
             yield
 
     def _take(self, lock: TextIO) -> None:
-        deadline = time.monotonic() + REAPER_S
+        began = time.monotonic()
         while True:
             try:
                 fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -105,9 +106,9 @@ class Installation:
                 holder = lock.read().strip()
             else:
                 return
-            # The reaper of a killed supervisor holds the lock for a moment.
+            # A dying supervisor, then its reaper, hold the lock for a moment.
             alive = holder.isdigit() and psutil.pid_exists(int(holder))
-            if alive or time.monotonic() > deadline:
+            if time.monotonic() - began > (DYING_S if alive else REAPER_S):
                 message = f"{self.data_dir} is in use by process {holder}"
                 raise InstallationBusyError(f"{message}: stop that one first")
             time.sleep(POLL_S)
