@@ -1,9 +1,9 @@
 from argparse import ArgumentParser
-from importlib import import_module
-from importlib.util import find_spec
 from pathlib import Path
 
 from django.core.management import BaseCommand, call_command
+
+from config.provision import provision
 
 
 class Command(BaseCommand):
@@ -20,7 +20,4 @@ class Command(BaseCommand):
     def handle(self, *, credentials: Path, url: str, **_options: object) -> None:
         """Do both; a second run changes nothing but the address."""
         call_command("migrate", interactive=False, verbosity=0)
-        if find_spec("config.provision"):
-            import_module("config.provision").provision(
-                credentials=credentials, url=url
-            )
+        provision(credentials=credentials, url=url)
