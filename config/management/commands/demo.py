@@ -64,11 +64,12 @@ class Command(BaseCommand):
         )
         installation = Installation(data_dir, given={})
         try:
+            with installation.exclusively():
+                installation.clear()
             with (
                 interruptible(),
                 Supervisor(installation, host=host, port=port) as product,
             ):
-                installation.clear()
                 product.launch()
                 self._run(product, arguments)
                 self._close(product, stay=not options["exit"])
