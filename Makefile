@@ -47,8 +47,22 @@ test-faults: $(VENV)/.dev
 test-slow: $(VENV)/.dev
 	@$(PY) -m pytest -m slow $(ARGS)
 
+# What check --deploy is asked about: a shop's settings, none of them real.
+PRODUCTION := SHIPWORTHY_ENVIRONMENT=production SHIPWORTHY_HTTPS=true \
+	SHIPWORTHY_DATA_DIR=var/check DATABASE_URL=postgresql://none@127.0.0.1:9/none \
+	REDIS_URL=redis://127.0.0.1:9 LAKE_URL=var/check/lake ARTIFACTS_URL=var/check/artifacts \
+	SHIPWORTHY_ALLOWED_HOSTS=shop.example \
+	SHIPWORTHY_SECRET_KEY=not-a-secret-but-sixty-characters-of-0123456789-abcdefghijk \
+	SHIPWORTHY_UNIT_KEY=not-a-secret-but-sixty-characters-of-9876543210-abcdefghijk
+
 check: $(VENV)/.dev
-	@$(PY) -m config.check
+	@$(VENV)/bin/ruff format --check --quiet .
+	@$(VENV)/bin/ruff check --quiet .
+	@said=$$($(VENV)/bin/lint-imports --no-logo) || { echo "$$said"; exit 1; }
+	@$(VENV)/bin/djlint templates --check --lint --quiet
+	@$(PRODUCTION) $(PY) -W ignore::RuntimeWarning manage.py makemigrations --check --dry-run
+	@$(PRODUCTION) $(PY) manage.py check --deploy --fail-level WARNING
+	@$(VENV)/bin/mypy .
 
 bench: $(VENV)/.dev
 	@$(PY) -m benchmarks $(BENCH)

@@ -1,9 +1,10 @@
+import json
 from argparse import ArgumentParser
-from importlib import import_module
-from importlib.util import find_spec
 from pathlib import Path
 
 from django.core.management import BaseCommand, call_command
+
+from config.provision import provision, write_credentials
 
 
 class Command(BaseCommand):
@@ -16,11 +17,16 @@ class Command(BaseCommand):
         """Declare where credentials go and what address they name."""
         parser.add_argument("--credentials", type=Path, required=True)
         parser.add_argument("--url", required=True)
+        parser.add_argument(
+            "--simulate", action="store_true", help="a key that may set the time, too"
+        )
 
-    def handle(self, *, credentials: Path, url: str, **_options: object) -> None:
+    def handle(
+        self, *, credentials: Path, url: str, simulate: bool, **_options: object
+    ) -> None:
         """Do both; a second run changes nothing but the address."""
         call_command("migrate", interactive=False, verbosity=0)
-        if find_spec("config.provision"):
-            import_module("config.provision").provision(
-                credentials=credentials, url=url
-            )
+        provision(credentials, url=url, simulate=simulate)
+        known = json.loads(credentials.read_text())
+        if known["url"] != url:
+            write_credentials(credentials, **(known | {"url": url}))
