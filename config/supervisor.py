@@ -193,8 +193,11 @@ class Supervisor:
             start_new_session=True,
         )
 
-    def launch(self) -> None:
+    def launch(self, *, simulate: bool = False) -> None:
         """Start everything, in order, and return when the product answers.
+
+        Args:
+            simulate: Make a key, too, that may set the time of what it sends.
 
         Raises:
             InstallationBusyError: Another supervisor runs this installation.
@@ -202,7 +205,8 @@ class Supervisor:
         """
         self.start_servers()
         credentials = str(self.installation.credentials)
-        self.manage("prepare", "--credentials", credentials, "--url", self.url)
+        extra = ("--simulate",) if simulate else ()
+        self.manage("prepare", "--credentials", credentials, "--url", self.url, *extra)
         self.start_programs()
         self.wait_ready()
 
@@ -223,6 +227,20 @@ class Supervisor:
         if status != 0:
             message = f"manage.py {arguments[0]} ended with status {status}"
             raise ProcessError(f"{message}:\n{process.tail()}")
+
+    def run(self, *arguments: str) -> int:
+        """Run Python with ``arguments`` on this terminal, in this installation.
+
+        Returns:
+            Its exit status; negative for a signal.
+        """
+        command = Command("run", [sys.executable, *arguments], self.env, cwd=ROOT)
+        process = Process(command, log=None)
+        try:
+            process.start()
+            return process.wait()
+        finally:
+            process.stop()
 
     def start_programs(self) -> None:
         """Start the product's processes."""

@@ -131,7 +131,7 @@ def installation() -> Iterator[Supervisor]:
     with SERVERS.data_dir() as folder:
         place = Installation(folder, SERVERS.outside)
         with Supervisor(place, port=18_100) as product:
-            product.launch()
+            product.launch(simulate=True)
             yield product
 
 
