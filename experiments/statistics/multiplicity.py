@@ -91,7 +91,7 @@ def _hommel(p: FloatArray, m: int) -> FloatArray:
         best[low] = np.minimum(size * p[low], least)
         best[high] = best[m - size]
         adjusted = np.maximum(adjusted, best)
-    return np.maximum(adjusted, p)
+    return np.asarray(np.maximum(adjusted, p))
 
 
 def _step_down(p: FloatArray) -> FloatArray:
