@@ -1,0 +1,82 @@
+"""One envelope for every error an API answers with."""
+
+import uuid
+from collections.abc import Iterable
+from typing import Any
+
+from django.core.exceptions import PermissionDenied, ValidationError
+from django.http import Http404
+from rest_framework import exceptions
+from rest_framework.response import Response
+from rest_framework.views import exception_handler as drf_handler
+
+from models_registry.errors import Detail, ShipworthyError
+
+
+def envelope(
+    code: str, message: str, details: Iterable[Detail], request_id: str
+) -> dict[str, object]:
+    """The error envelope of DESIGN section 10."""
+    return {
+        "error": {
+            "code": code,
+            "message": message,
+            "details": [
+                {"field": d.field, "code": d.code, "message": d.message}
+                for d in details
+            ],
+            "request_id": request_id,
+        }
+    }
+
+
+def _flatten(value: object, field: str = "") -> list[Detail]:
+    if isinstance(value, dict):
+        return [
+            detail
+            for name, inner in value.items()
+            for detail in _flatten(inner, f"{field}.{name}" if field else str(name))
+        ]
+    if isinstance(value, list):
+        return [
+            detail
+            for i, inner in enumerate(value)
+            for detail in _flatten(
+                inner, f"{field}[{i}]" if isinstance(inner, dict) else field
+            )
+        ]
+    code = getattr(value, "code", None) or "invalid"
+    return [Detail(field=field, code=str(code), message=str(value))]
+
+
+def exception_handler(error: Exception, context: dict[str, Any]) -> Response | None:
+    """DRF's hook: anticipated errors become the envelope; the rest stays a bug."""
+    request = context.get("request")
+    request_id = (
+        request.headers.get("X-Request-Id", "") if request is not None else ""
+    ) or uuid.uuid4().hex
+    if isinstance(error, ShipworthyError):
+        body = envelope(error.code, error.message, error.details, request_id)
+        return Response(body, status=error.status)
+    if isinstance(error, ValidationError):
+        error = exceptions.ValidationError(
+            error.message_dict if hasattr(error, "error_dict") else error.messages
+        )
+    if isinstance(error, Http404):
+        error = exceptions.NotFound()
+    if isinstance(error, PermissionDenied):
+        error = exceptions.PermissionDenied()
+    response = drf_handler(error, context)
+    if response is None or not isinstance(error, exceptions.APIException):
+        return response
+    if isinstance(error, exceptions.ValidationError):
+        details = _flatten(error.detail)
+        message = "; ".join(
+            f"{d.field}: {d.message}" if d.field else d.message for d in details[:3]
+        )
+        response.data = envelope("invalid", message, details, request_id)
+    else:
+        codes = error.get_codes()
+        code = codes if isinstance(codes, str) else "error"
+        response.data = envelope(code, str(error.detail), (), request_id)
+    return response
