@@ -220,14 +220,19 @@ class Verdict:
         winner: key of the variant to ship; None unless the decision is ship.
         sentence: the verdict in one sentence.
         reasons: the criteria, in the order a page lists them.
-        contenders: variants that qualify, best first.
+        candidates: variants that qualify, best first.
     """
 
     decision: Decision
     winner: str | None
     sentence: str
     reasons: tuple[Reason, ...]
-    contenders: tuple[str, ...] = ()
+    candidates: tuple[str, ...] = ()
+
+    @property
+    def against(self) -> tuple[str, ...]:
+        """Sentences of the criteria that are not met."""
+        return tuple(item.sentence for item in self.reasons if item.state != "met")
 
 
 def decide(evidence: Evidence) -> Verdict:
@@ -239,8 +244,8 @@ def decide(evidence: Evidence) -> Verdict:
     chooses. No verdict is given on failed data, and nothing ships before the minimum
     days.
     """
-    contenders = qualifying(evidence)
-    duel = _duel(evidence, contenders)
+    candidates = qualifying(evidence)
+    duel = _duel(evidence, candidates)
     reasons = [
         _quality_reason(evidence),
         _days_reason(evidence),
@@ -249,15 +254,15 @@ def decide(evidence: Evidence) -> Verdict:
     for result in evidence.primary:
         reasons.append(_effect_reason(result, evidence))
         reasons += _guardrail_reasons(result.variant, evidence)
-    reasons.append(_winner_reason(contenders, duel))
-    decision = _decision(evidence, contenders, duel)
-    winner = contenders[0] if decision is Decision.SHIP else None
+    reasons.append(_winner_reason(candidates, duel))
+    decision = _decision(evidence, candidates, duel)
+    winner = candidates[0] if decision is Decision.SHIP else None
     return Verdict(
         decision=decision,
         winner=winner,
-        sentence=_sentence(decision, evidence, contenders),
+        sentence=_sentence(decision, evidence, candidates),
         reasons=tuple(reasons),
-        contenders=contenders,
+        candidates=candidates,
     )
 
 
@@ -281,22 +286,22 @@ def qualifying(evidence: Evidence) -> tuple[str, ...]:
 
 
 def _decision(
-    evidence: Evidence, contenders: tuple[str, ...], duel: HeadToHead | None
+    evidence: Evidence, candidates: tuple[str, ...], duel: HeadToHead | None
 ) -> Decision:
     if any(check.state == "failed" for check in evidence.quality):
         return Decision.NO_VERDICT
     if evidence.look == 0 or not evidence.has_run_long_enough:
         return Decision.KEEP_RUNNING
-    if not contenders:
+    if not candidates:
         return Decision.KEEP_CONTROL if evidence.is_last_look else Decision.KEEP_RUNNING
-    if len(contenders) == 1 or (duel is not None and duel.excludes_zero):
+    if len(candidates) == 1 or (duel is not None and duel.excludes_zero):
         return Decision.SHIP
     return Decision.NOT_DISTINGUISHABLE
 
 
-def _duel(evidence: Evidence, contenders: tuple[str, ...]) -> HeadToHead | None:
+def _duel(evidence: Evidence, candidates: tuple[str, ...]) -> HeadToHead | None:
     """Return the comparison of the two best, None when it was not made."""
-    pair = set(contenders[:2])
+    pair = set(candidates[:2])
     if len(pair) < 2:
         return None
     for item in evidence.head_to_head:
@@ -306,14 +311,14 @@ def _duel(evidence: Evidence, contenders: tuple[str, ...]) -> HeadToHead | None:
 
 
 def _sentence(
-    decision: Decision, evidence: Evidence, contenders: tuple[str, ...]
+    decision: Decision, evidence: Evidence, candidates: tuple[str, ...]
 ) -> str:
     match decision:
         case Decision.SHIP:
-            best = next(r for r in evidence.primary if r.variant == contenders[0])
+            best = next(r for r in evidence.primary if r.variant == candidates[0])
             return f"Ship {best.variant}: it beats control by {best.figure}."
         case Decision.NOT_DISTINGUISHABLE:
-            names = _names(contenders)
+            names = _names(candidates)
             return f"{names} beat control but cannot be told apart; a person chooses."
         case Decision.KEEP_CONTROL:
             return "Keep control: no variant met every criterion by the last look."
@@ -399,23 +404,23 @@ def _guardrail_reasons(variant: str, evidence: Evidence) -> list[Reason]:
     return reasons
 
 
-def _winner_reason(contenders: tuple[str, ...], duel: HeadToHead | None) -> Reason:
+def _winner_reason(candidates: tuple[str, ...], duel: HeadToHead | None) -> Reason:
     code = "clear_winner"
-    if not contenders:
+    if not candidates:
         return Reason(code, "waiting", "No variant qualifies, so none is the best.")
-    best = contenders[0]
-    if len(contenders) == 1:
+    best = candidates[0]
+    if len(candidates) == 1:
         sentence = f"{best} is the only variant that qualifies."
         return Reason(code, "met", sentence, variant=best)
     if duel is None:
-        sentence = f"{_names(contenders)} have not been compared with each other."
+        sentence = f"{_names(candidates)} have not been compared with each other."
         return Reason(code, "unmet", sentence)
     figure = _figure(duel.estimate, duel.lower, duel.upper, duel.scale)
     figure = f"{duel.variant} against {duel.other}: {figure}"
     if duel.excludes_zero:
-        sentence = f"{best} is better than {contenders[1]}, the runner-up."
+        sentence = f"{best} is better than {candidates[1]}, the runner-up."
         return Reason(code, "met", sentence, figure, best)
-    return Reason(code, "unmet", f"{_names(contenders)} cannot be told apart.", figure)
+    return Reason(code, "unmet", f"{_names(candidates)} cannot be told apart.", figure)
 
 
 def _names(variants: tuple[str, ...]) -> str:

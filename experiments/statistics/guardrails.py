@@ -30,6 +30,7 @@ from experiments.statistics.numeric import (
     check_open,
     divide,
     normal_tail,
+    quiet,
     student_tail,
 )
 from experiments.statistics.proportions import counts, difference_score, ratio_score
@@ -69,6 +70,7 @@ class NonInferiority:
     method: str
 
 
+@quiet
 def non_inferiority(
     control: Moments,
     treatment: Moments,
@@ -111,6 +113,7 @@ def non_inferiority(
     )
 
 
+@quiet
 def proportion_non_inferiority(
     control: ArrayLike,
     control_units: ArrayLike,
