@@ -8,13 +8,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from experiments.decisions.rule import (
-    Decision,
     DecisionError,
     Evidence,
     GuardrailResult,
     HeadToHead,
     PrimaryResult,
     QualityCheck,
+    Ruling,
     Verdict,
     decide,
     qualifying,
@@ -71,7 +71,7 @@ def test_the_only_qualifier_ships() -> None:
 
 def test_the_best_of_two_ships_when_it_beats_the_runner_up() -> None:
     verdict = decide(evidence(BETTER, BEST, head_to_head=(APART,)))
-    assert (verdict.decision, verdict.winner) == (Decision.SHIP, "c")
+    assert (verdict.decision, verdict.winner) == (Ruling.SHIP, "c")
     assert verdict.candidates == ("c", "b")
 
 
@@ -93,7 +93,7 @@ def test_two_that_cannot_be_told_apart_wait_for_a_person() -> None:
 
 def test_without_a_qualifier_it_runs_on_until_the_last_look() -> None:
     early = decide(evidence(UNCLEAR))
-    assert (early.decision, early.winner) == (Decision.KEEP_RUNNING, None)
+    assert (early.decision, early.winner) == (Ruling.KEEP_RUNNING, None)
     late = decide(evidence(UNCLEAR, look=2))
     assert late.decision == "keep_control"
     assert states(late)["better_than_control", "d"] == "unmet"
@@ -114,7 +114,7 @@ def test_nothing_ships_before_the_first_look() -> None:
 def test_failed_data_give_no_verdict_whatever_the_effect() -> None:
     bad = QualityCheck("sample_ratio", "failed", "The split is off.")
     verdict = decide(evidence(BETTER, quality=(FINE, bad)))
-    assert (verdict.decision, verdict.winner) == (Decision.NO_VERDICT, None)
+    assert (verdict.decision, verdict.winner) == (Ruling.NO_VERDICT, None)
     assert verdict.reasons[0].sentence == "The split is off."
     assert verdict.reasons[0].figure == "1 of 2 checks passed"
 

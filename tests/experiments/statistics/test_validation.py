@@ -1,7 +1,6 @@
 """Error rates and coverage by simulation: 2,000 experiments a cell, seed = cell number.
 
-The band is the 99.99 % binomial one for 5 % and 2,000 draws, [3.1, 6.9] %: a small daily
-subset; a published grid takes 10,000 experiments a cell.
+The band is the 99.99 % binomial one for 5 % and 2,000 draws: [3.1, 6.9] %.
 """
 
 from collections.abc import Callable
