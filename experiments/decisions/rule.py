@@ -10,6 +10,7 @@ from enum import StrEnum
 from typing import Literal, TypeAlias
 
 from experiments.decisions.evidence import (
+    CheckState,
     DecisionError,
     Evidence,
     GuardrailResult,
@@ -22,6 +23,7 @@ from experiments.decisions.evidence import (
 from experiments.statistics.guardrails import Outcome
 
 __all__ = [
+    "CheckState",
     "DecisionError",
     "Evidence",
     "GuardrailResult",

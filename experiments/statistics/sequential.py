@@ -271,7 +271,7 @@ def _boundary_table(
 
 
 @dataclass(frozen=True, slots=True)
-class AlwaysValid:
+class ConfidenceSequence:
     """An interval that holds at every look together, however often one looks.
 
     Attributes:
@@ -294,7 +294,7 @@ def always_valid(
     alpha: ArrayLike = 0.05,
     n_opt: ArrayLike,
     one_sided: bool = False,
-) -> AlwaysValid:
+) -> ConfidenceSequence:
     """Return the asymptotic confidence sequence of a normal mixture at this moment.
 
     Works on any asymptotically linear estimate (mean, ratio, covariate-adjusted). Wait
@@ -330,4 +330,4 @@ def always_valid(
     p_value = np.exp(np.minimum(-evidence, 0.0))
     half_width = usable * np.sqrt(2 * t * limit / np.where(units > 0, units * rho2, 1))
     p_value = np.where(np.isnan(usable), np.nan, p_value)
-    return AlwaysValid(half_width, p_value, evidence)
+    return ConfidenceSequence(half_width, p_value, evidence)

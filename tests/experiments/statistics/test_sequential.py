@@ -7,8 +7,9 @@ from hypothesis import strategies as st
 
 from experiments.statistics import proportions
 from experiments.statistics.aggregates import Moments
+from experiments.statistics.guardrails import Outcome, non_inferiority
 from experiments.statistics.means import welch
-from experiments.statistics.numeric import normal_tail
+from experiments.statistics.numeric import StatisticsError, normal_tail
 from experiments.statistics.relative import fieller
 from experiments.statistics.sequential import (
     Look,
@@ -115,6 +116,23 @@ def test_every_method_shows_a_repeated_interval_and_its_p_value() -> None:
         assert not result.excludes_zero
     fixed = welch(arm(1.0), arm(1.1), alpha=0.05)
     assert fixed.excludes_zero
+
+
+def test_a_look_made_for_another_alpha_is_refused() -> None:
+    with pytest.raises(StatisticsError, match=r"the look's own \(0.05\), got 0.1"):
+        welch(arm(1.0), arm(1.1), alpha=0.1, quantile=Look((0.5,), 0.05))
+
+
+def test_a_guardrail_at_an_early_look_needs_more_evidence() -> None:
+    """One-sided 5 %: two-sided 10 % over the looks."""
+    control, treatment = arm(1.0), arm(1.03)
+    fixed = non_inferiority(control, treatment, margin=0.05)
+    early = non_inferiority(
+        control, treatment, margin=0.05, look=Look((0.2,), alpha=0.1)
+    )
+    assert fixed.outcome[()] == Outcome.PASS
+    assert early.outcome[()] == Outcome.INCONCLUSIVE
+    assert float(early.harm_p_value) == pytest.approx(float(fixed.harm_p_value))
 
 
 def test_a_bare_quantile_widens_the_interval_and_shows_no_p_value() -> None:
