@@ -289,7 +289,8 @@ def _write_vocabulary(item_ids: tuple[str, ...]) -> bytes:
 
 def _read_vocabulary(data: bytes) -> tuple[str, ...]:
     try:
-        table = pq.read_table(pa.BufferReader(data))
+        # Not read_table: it imports pandas, which a serving process can do without.
+        table = pq.ParquetFile(pa.BufferReader(data)).read()
         item_ids = tuple(table.column("item_id").to_pylist())
     except (pa.ArrowException, KeyError) as error:
         raise ArtifactError(

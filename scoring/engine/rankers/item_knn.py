@@ -39,11 +39,11 @@ class ItemKnnParameters(Parameters):
     """How items are compared and how a history is read."""
 
     similarity: str = parameter(
-        "cosine", "how co-occurrence is compared", choices=("cosine", "tfidf")
+        "tfidf", "how co-occurrence is compared", choices=("cosine", "tfidf")
     )
     neighbours: int = parameter(200, "neighbours kept per item", low=1, high=10_000)
     transition_weight: float = parameter(
-        3.0, "weight of transitions beside similarity; 0: none", low=0, high=1000
+        10.0, "weight of transitions beside similarity; 0: none", low=0, high=1000
     )
     transition_window: int = parameter(
         5, "longest distance of a transition, in interactions", low=1, high=100
