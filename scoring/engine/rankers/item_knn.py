@@ -24,11 +24,15 @@ import numpy as np
 import scipy.sparse as sp
 from numpy.typing import NDArray
 
-from scoring.engine.artifact import Artifact, Tensor, library_versions
+from scoring.engine.artifact import Artifact, ArtifactError, Tensor, library_versions
 from scoring.engine.catalogue import CatalogueScorer
-from scoring.engine.errors import ArtifactError, TrainingCancelled
 from scoring.engine.parameters import Parameters, parameter
-from scoring.engine.protocol import History, Interactions, TrainingContext
+from scoring.engine.protocol import (
+    History,
+    Interactions,
+    TrainingCancelled,
+    TrainingContext,
+)
 
 KIND = "item_knn"
 BLOCK_CELLS = 4_000_000  # dense cells held at once while neighbours are chosen

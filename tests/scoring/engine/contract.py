@@ -1,5 +1,6 @@
 """What every ranker must do, whatever it is made of."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import ClassVar
@@ -8,8 +9,8 @@ import numpy as np
 import pytest
 
 from scoring.engine.artifact import Artifact, Scalar
-from scoring.engine.errors import InvalidInteractionsError, TrainingCancelled
-from scoring.engine.protocol import History, QuietContext, Scorer
+from scoring.engine.errors import InvalidInteractionsError
+from scoring.engine.protocol import History, QuietContext, Scorer, TrainingCancelled
 from scoring.engine.registry import load_scorer, make_trainer
 from tests.scoring.engine.data import history, interactions, walks
 
@@ -41,7 +42,7 @@ class RankerContract:
     """Subclass with a kind; each test must hold for every ranker."""
 
     kind: ClassVar[str]
-    parameters: ClassVar[dict[str, Scalar]] = {}
+    parameters: ClassVar[Mapping[str, Scalar]] = {}
     learns_from_history: ClassVar[bool] = True
 
     @pytest.fixture(scope="class")
@@ -198,7 +199,7 @@ class RankerContract:
             interactions([]),
             interactions([(0, "a", 1.0)], weights=[0.0]),
         ):
-            with pytest.raises(InvalidInteractionsError, match="widen|check"):
+            with pytest.raises(InvalidInteractionsError, match=r"widen|check"):
                 make_trainer(self.kind, self.parameters).fit(empty, QuietContext())
 
     @pytest.mark.parametrize("k", [0, -1])

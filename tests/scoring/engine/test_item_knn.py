@@ -5,7 +5,7 @@ import pytest
 import scipy.sparse as sp
 from sklearn.metrics.pairwise import cosine_similarity
 
-from scoring.engine.errors import ArtifactError
+from scoring.engine.artifact import ArtifactError
 from scoring.engine.protocol import History, QuietContext
 from scoring.engine.rankers.item_knn import (
     ItemKnnParameters,
@@ -61,7 +61,7 @@ def test_transitions_count_what_follows_by_distance() -> None:
         [(0, "a", 0.0), (1, "a", 0.5), (0, "b", 1.0), (0, "c", 2.0), (1, "c", 3.0)]
     )
     plain = transition_matrix(log, window=2, power=0.0).toarray()
-    np.testing.assert_allclose(plain, [[0, 1, 1.5], [0, 0, 1], [0, 0, 0]])
+    np.testing.assert_allclose(plain, np.array([[0, 1, 1.5], [0, 0, 1], [0, 0, 0]]))
     near = transition_matrix(log, window=1, power=0.0).toarray()
     np.testing.assert_allclose(near, [[0, 1, 1], [0, 0, 1], [0, 0, 0]])
     damped = transition_matrix(log, window=1, power=0.5).toarray()

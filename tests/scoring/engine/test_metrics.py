@@ -10,9 +10,7 @@ from sklearn import metrics as sklearn
 from scoring.engine import metrics
 
 # Lists a..e, f..j, k..o with relevant {a, c, z}, {g, y}, {w}.
-HITS = np.array(
-    [[1, 0, 1, 0, 0], [0, 1, 0, 0, 0], [0, 0, 0, 0, 0]], dtype=bool
-)
+HITS = np.array([[1, 0, 1, 0, 0], [0, 1, 0, 0, 0], [0, 0, 0, 0, 0]], dtype=bool)
 RELEVANT = np.array([3, 2, 1])
 
 # Lists abc, abd, aed over the catalogue a..f; item n was met by this many of 5 units.

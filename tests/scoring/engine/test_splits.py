@@ -81,9 +81,7 @@ def test_an_empty_log_is_refused() -> None:
         cut_at_share(interactions([(0, "a", 1.0), (0, "b", 1.0)]))
 
 
-@pytest.mark.parametrize(
-    ("gap", "horizon"), [(-1.0, None), (0.0, 0.0), (0.0, -1.0)]
-)
+@pytest.mark.parametrize(("gap", "horizon"), [(-1.0, None), (0.0, 0.0), (0.0, -1.0)])
 def test_negative_lengths_are_refused(gap: float, horizon: float | None) -> None:
     with pytest.raises(EvaluationError, match="at least 0"):
         time_split(interactions(LOG), 10.0, gap=gap, horizon=horizon)
