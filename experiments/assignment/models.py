@@ -1,0 +1,1 @@
+"""Nothing of the assignment wing is kept in PostgreSQL yet."""

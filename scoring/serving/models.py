@@ -1,0 +1,1 @@
+"""Serving keeps nothing in PostgreSQL."""

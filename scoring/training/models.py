@@ -1,0 +1,1 @@
+"""Training runs are jobs of the registry; nothing else is kept here yet."""
