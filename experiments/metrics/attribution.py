@@ -13,6 +13,7 @@ import ibis
 from ibis.expr.types import BooleanValue, Table
 
 SHOWINGS = ("served", "impression")
+FALSE = ibis.literal(value=False)
 
 
 def attribute(
@@ -49,7 +50,7 @@ def attribute(
     )
     return both.select(
         "event_id",
-        by_request=both.request_ours.fill_null(value=False),
+        by_request=both.request_ours.fill_null(FALSE),
         shown_at=ibis.ifelse(
             both.request_ours.isnull() & ours_last, both.ours_at, ibis.null()
         ),
@@ -92,10 +93,10 @@ def belongs(
         rows: With ``name``, ``timestamp``, ``by_request`` and ``shown_at``.
         windows: Event name and how long after a showing it still counts.
     """
-    timely = ibis.literal(value=False)
+    timely = FALSE
     for name, window in windows:
         timely |= (rows.name == name) & (
             rows.timestamp - ibis.interval(seconds=int(window.total_seconds()))
             <= rows.shown_at
         )
-    return (rows.by_request | timely).fill_null(value=False)
+    return (rows.by_request | timely).fill_null(FALSE)

@@ -29,6 +29,7 @@ WHOLE = "decimal(38, 0)"
 DAY_MICROSECONDS = 86_400_000_000
 OWN = ("exposure", "served")  # written for the unit by the platform, not by the unit
 FORCED = "forced"
+FALSE = ibis.literal(value=False)
 _COLUMNS = ("event_id", "unit_key", "name", "timestamp")
 
 
@@ -39,10 +40,10 @@ def visible(events: Table, scope: Scope) -> Table:
         for shard, batch in sorted(scope.batches.items())
     ]
     return events.filter(
-        reduce(or_, reached, ibis.literal(value=False)),
+        reduce(or_, reached, FALSE),
         events.timestamp <= scope.as_of,
         events.date <= scope.as_of.date(),
-        ~events.test.fill_null(value=False),
+        ~events.test.fill_null(FALSE),
     )
 
 
@@ -233,14 +234,14 @@ def _steps(rows: Table, definition: MetricDefinition, scope: Scope) -> IntegerVa
     matches = rows.name.isin(definition.events)
     allowed = _allowed(rows, definition, scope)
     if not isinstance(definition, Sum):
-        return (matches & allowed).fill_null(value=False).cast("int64")
+        return (matches & allowed).fill_null(FALSE).cast("int64")
     field = rows[definition.field]
     if definition.scale != 1:
         field = (field * definition.scale).round()
     amount = field.cast("int64").fill_null(0)
-    added = ibis.ifelse((matches & allowed).fill_null(value=False), amount, 0)
+    added = ibis.ifelse((matches & allowed).fill_null(FALSE), amount, 0)
     if definition.net_of_refunds:
-        refund = ((rows.name == REFUND) & allowed).fill_null(value=False)
+        refund = ((rows.name == REFUND) & allowed).fill_null(FALSE)
         added = added - ibis.ifelse(refund, amount, 0)
     return added
 

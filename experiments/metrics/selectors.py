@@ -27,12 +27,15 @@ class EventLog:
     def __init__(self, files: Sequence[str], *, threads: int = 2) -> None:
         """Open the files, as ``events.lake`` lists them (paths, hive-partitioned)."""
         self._connection = duckdb.connect(
-            config={"threads": threads, "TimeZone": "UTC"}
+            config={"threads": threads, "autoinstall_known_extensions": False}
         )
+        # Day arithmetic must not follow the machine's zone; not settable on connecting.
+        self._connection.execute("SET TimeZone = 'UTC'")
         self._backend: Backend = ibis.duckdb.from_connection(self._connection)
         self.events: Table = self._backend.read_parquet(
             list(files), hive_partitioning=True
         )
+        self._kept = 0
 
     def __enter__(self) -> "EventLog":
         """Return itself."""
@@ -41,6 +44,11 @@ class EventLog:
     def __exit__(self, *_: object) -> None:
         """Close the connection."""
         self._backend.disconnect()
+
+    def keep(self, expression: Table) -> Table:
+        """Run an expression once; what is built on it reads the kept rows."""
+        self._kept += 1
+        return self._backend.create_table(f"kept_{self._kept}", expression, temp=True)
 
     def read(self, expression: Table) -> pa.Table:
         """Run an expression and return its rows."""
@@ -56,9 +64,9 @@ def measure(log: EventLog, scope: Scope, metrics: Definitions) -> Measurement:
         metrics: Key -> definition.
     """
     visible = compiler.visible(log.events, scope)
-    met = compiler.exposed(visible, scope).cache()
-    units = compiler.analysed(met, scope).cache()
-    days = compiler.unit_days(visible, units, scope, metrics).cache()
+    met = log.keep(compiler.exposed(visible, scope))
+    units = log.keep(compiler.analysed(met, scope))
+    days = log.keep(compiler.unit_days(visible, units, scope, metrics))
     users = log.read(units.group_by("variant", "day").aggregate(n=units.count()))
     active = days.filter(days.active > 0).group_by("variant")
     active_units = log.read(active.aggregate(n=days.unit_key.nunique()))
@@ -86,7 +94,8 @@ def unit_values(
     ``value`` is in whole steps of ``1 / definition.scale``.
     """
     visible = compiler.visible(log.events, scope)
-    units = compiler.analysed(compiler.exposed(visible, scope), scope).cache()
+    met = compiler.exposed(visible, scope)
+    units = log.keep(compiler.analysed(met, scope))
     days = compiler.unit_days(visible, units, scope, {"metric": definition})
     return log.read(compiler.unit_totals(days, units, definition))
 
