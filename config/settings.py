@@ -224,6 +224,14 @@ SPECTACULAR_SETTINGS = {
     "ENUM_NAME_OVERRIDES": {"JobStateEnum": "models_registry.models.JobState"},
 }
 
+# What a lower wing needs of a higher one, by dotted name (DESIGN section 9).
+PLAN_PUBLISHER = "experiments.assignment.services.request_publish"
+CONDITION_CHECK = "experiments.assignment.conditions.problem_with"
+JOB_TASKS = {
+    "train": ("scoring.training.tasks.train", "train"),
+    "analyse": ("experiments.analysis.tasks.analyse", "analyse"),
+}
+
 CELERY_BROKER_URL = (
     REDIS_URL.replace("unix://", "redis+socket://")
     if REDIS_URL.startswith("unix://")
@@ -235,7 +243,7 @@ UNFOLD = {
     "SITE_SYMBOL": "directions_boat",
     "SITE_URL": "/",
     "SHOW_HISTORY": True,
-    "STYLES": [lambda request: static("shipworthy/admin.css")],
+    "STYLES": [lambda _request: static("shipworthy/admin.css")],
     "SIDEBAR": {
         "show_search": True,
         "navigation": [
