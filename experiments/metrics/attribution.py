@@ -16,9 +16,7 @@ SHOWINGS = ("served", "impression")
 FALSE = ibis.literal(value=False)
 
 
-def attribute(
-    log: Table, engagements: Table, *, placement: str, minutes: int
-) -> Table:
+def attribute(log: Table, engagements: Table, *, placement: str, minutes: int) -> Table:
     """Say for each engagement whether and when our placement showed its item.
 
     Args:
@@ -84,9 +82,7 @@ def _by_window(asked: Table, shown: Table, minutes: int) -> Table:
     )
 
 
-def belongs(
-    rows: Table, windows: Sequence[tuple[str, timedelta]]
-) -> BooleanValue:
+def belongs(rows: Table, windows: Sequence[tuple[str, timedelta]]) -> BooleanValue:
     """Where a row belongs to a list of ours, given each event's window.
 
     Args:

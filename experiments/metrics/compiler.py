@@ -207,7 +207,9 @@ def _rows(log: Table, units: Table, scope: Scope, metrics: Definitions) -> Table
     if not attributed:
         return rows
     minutes = max(m.window_minutes(n) for m in attributed for n in m.events)
-    engaged = rows.filter(rows.name.isin(sorted({n for m in attributed for n in m.events})))
+    engaged = rows.filter(
+        rows.name.isin(sorted({n for m in attributed for n in m.events}))
+    )
     lists = recent(log, scope, timedelta(minutes=minutes)).semi_join(known, "unit_key")
     credit = attribution.attribute(
         lists,
@@ -317,6 +319,6 @@ def _distinct(metrics: Definitions, name: str) -> str | None:
 def _widened(table: Table, keys: tuple[str, ...], names: list[str]) -> Table:
     zero = ibis.literal(0, type="int64")
     return table.select(
-        *keys, **{n: table[n].cast("int64") if n in table.columns else zero for n in names}
+        *keys,
+        **{n: table[n].cast("int64") if n in table.columns else zero for n in names},
     )
-

@@ -28,7 +28,7 @@ DEFAULT_WINDOW_MINUTES = 30
 
 
 class DefinitionError(ValueError):
-    """A definition that cannot be computed: the message names the field and a remedy."""
+    """A definition that cannot be computed; the message names field and remedy."""
 
 
 class Filter(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -173,8 +173,8 @@ class Sum(_Definition, frozen=True, kw_only=True, tag="sum"):
 
     Attributes:
         field: The number that is summed.
-        net_of_refunds: Take off the same unit's refunds, by their own time and under the
-            same filters; total money only, since a refund belongs to no list.
+        net_of_refunds: Take off the same unit's refunds, by their own time and
+            under the same filters; total money only, since a refund belongs to no list.
         cap: Highest total of one unit that counts, in the field's unit.
     """
 
@@ -275,9 +275,7 @@ def _check_refunds(definition: Sum) -> None:
 def _check_distinct(column: str) -> None:
     allowed = ("order_id", "item_id", "session_id", "request_id")
     if column not in allowed:
-        raise DefinitionError(
-            f"distinct is {column!r}; allowed: {', '.join(allowed)}."
-        )
+        raise DefinitionError(f"distinct is {column!r}; allowed: {', '.join(allowed)}.")
 
 
 def _check_positive(name: str, value: float | None) -> None:

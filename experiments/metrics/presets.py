@@ -2,6 +2,8 @@
 
 from dataclasses import dataclass
 
+import msgspec
+
 from experiments.metrics.definitions import (
     Conversion,
     Count,
@@ -9,6 +11,8 @@ from experiments.metrics.definitions import (
     MetricDefinition,
     Sum,
 )
+
+MONEY_UNIT = "GBP"
 
 
 @dataclass(frozen=True)
@@ -19,6 +23,12 @@ class Preset:
     name: str
     description: str
     definition: MetricDefinition
+
+    def definition_in(self, currency: str) -> MetricDefinition:
+        """Return the definition with money in a shop's currency (``EUR``)."""
+        if self.definition.unit != MONEY_UNIT:
+            return self.definition
+        return msgspec.structs.replace(self.definition, unit=currency)
 
 
 PRESETS = {
@@ -36,7 +46,7 @@ PRESETS = {
             "Revenue per shopper",
             "Value of all purchases less refunds, over all exposed shoppers; those who "
             "bought nothing count as zero.",
-            Sum(events=("purchase",), net_of_refunds=True, unit="GBP"),
+            Sum(events=("purchase",), net_of_refunds=True, unit=MONEY_UNIT),
         ),
         Preset(
             "fallback_share",

@@ -10,10 +10,18 @@ import pyarrow as pa
 from ibis.backends.duckdb import Backend
 from ibis.expr.types import Table
 
+from experiments.events.lake import Lake
+from experiments.events.schema import EVENTS_SCHEMA
 from experiments.metrics import compiler
 from experiments.metrics.compiler import Definitions
 from experiments.metrics.definitions import MetricDefinition
-from experiments.metrics.sums import IntArray, Measurement, MetricSums, Scope, WholeArray
+from experiments.metrics.sums import (
+    IntArray,
+    Measurement,
+    MetricSums,
+    Scope,
+    WholeArray,
+)
 
 MONEY_EVENTS = ("purchase", "refund")
 
@@ -25,17 +33,25 @@ class EventLog:
     """
 
     def __init__(self, files: Sequence[str], *, threads: int = 2) -> None:
-        """Open the files, as ``events.lake`` lists them (paths, hive-partitioned)."""
-        self._connection = duckdb.connect(
+        """Open files of the log, by their paths (``.../date=2025-03-03/...``)."""
+        connection = duckdb.connect(
             config={"threads": threads, "autoinstall_known_extensions": False}
         )
         # Day arithmetic must not follow the machine's zone; not settable on connecting.
-        self._connection.execute("SET TimeZone = 'UTC'")
-        self._backend: Backend = ibis.duckdb.from_connection(self._connection)
-        self.events: Table = self._backend.read_parquet(
-            list(files), hive_partitioning=True
-        )
+        connection.execute("SET TimeZone = 'UTC'")
+        self._backend: Backend = ibis.duckdb.from_connection(connection)
         self._kept = 0
+        self.events: Table = (
+            self._backend.read_parquet(list(files), hive_partitioning=True)
+            if files
+            else self._backend.create_table("events", EVENTS_SCHEMA.empty_table())
+        )
+
+    @classmethod
+    def open(cls, url: str, *, threads: int = 2) -> "EventLog":
+        """Open the newest snapshot of the log in the lake at ``url``."""
+        files = (uri.removeprefix("file://") for uri in Lake(url).active_files())
+        return cls(list(files), threads=threads)
 
     def __enter__(self) -> "EventLog":
         """Return itself."""
@@ -72,8 +88,12 @@ def measure(log: EventLog, scope: Scope, metrics: Definitions) -> Measurement:
     active_units = log.read(active.aggregate(n=days.unit_key.nunique()))
     sums = log.read(compiler.daily_sums(days, metrics))
     since = compiler.recent(visible, scope)
-    facts = _facts(log, since, met, scope)
+    crossed, unknown = _left_out(log, met, scope)
     grid = _Grid(scope)
+    since = compiler.recent(visible, scope)
+    extent = log.read(
+        since.aggregate(read=since.count(), last=since.timestamp.max())
+    ).to_pylist()[0]
     return Measurement(
         variants=scope.variants,
         users=grid.place(users, "n").astype(np.int64).cumsum(axis=1),
@@ -82,13 +102,15 @@ def measure(log: EventLog, scope: Scope, metrics: Definitions) -> Measurement:
             for place, (key, definition) in enumerate(metrics.items())
         },
         active=_by_variant(active_units, scope),
-        **facts,
+        crossed=crossed,
+        unknown=unknown,
+        events_read=extent["read"],
+        last_event_at=extent["last"],
+        currencies=_currencies(log, since),
     )
 
 
-def unit_values(
-    log: EventLog, scope: Scope, definition: MetricDefinition
-) -> pa.Table:
+def unit_values(log: EventLog, scope: Scope, definition: MetricDefinition) -> pa.Table:
     """Return ``unit_key, variant, value`` of every analysed unit, by unit key.
 
     ``value`` is in whole steps of ``1 / definition.scale``.
@@ -148,25 +170,15 @@ def _by_variant(table: pa.Table, scope: Scope) -> IntArray:
     return np.array([counts.get(key, 0) for key in scope.variants], dtype=np.int64)
 
 
-def _facts(
-    log: EventLog, since: Table, met: Table, scope: Scope
-) -> dict[str, object]:
-    """Return what the health checks ask about the log and the exposed units."""
-    rows = log.read(
-        since.aggregate(events_read=since.count(), last=since.timestamp.max())
-    ).to_pylist()[0]
-    left_out = log.read(
-        met.aggregate(
-            crossed=met.crossed.sum(),
-            unknown=(~met.crossed & ~met.variant.isin(scope.variants)).sum(),
-        )
-    ).to_pylist()[0]
+def _left_out(log: EventLog, met: Table, scope: Scope) -> tuple[int, int]:
+    """Return the units of two variants, and those of one that is not ours."""
+    crossed = met.crossed.sum()
+    unknown = (~met.crossed & ~met.variant.isin(scope.variants)).sum()
+    row = log.read(met.aggregate(crossed=crossed, unknown=unknown)).to_pylist()[0]
+    return int(row["crossed"] or 0), int(row["unknown"] or 0)
+
+
+def _currencies(log: EventLog, since: Table) -> tuple[str, ...]:
     money = since.filter(since.name.isin(MONEY_EVENTS), since.currency.notnull())
-    currencies = log.read(money.select("currency").distinct())
-    return {
-        "crossed": int(left_out["crossed"] or 0),
-        "unknown": int(left_out["unknown"] or 0),
-        "events_read": int(rows["events_read"]),
-        "last_event_at": rows["last"],
-        "currencies": tuple(sorted(currencies["currency"].to_pylist())),
-    }
+    found = log.read(money.select("currency").distinct())
+    return tuple(sorted(found["currency"].to_pylist()))

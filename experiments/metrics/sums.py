@@ -85,21 +85,21 @@ class Measurement:
     last_event_at: datetime | None
     currencies: tuple[str, ...]
 
-    def moments(self, key: str, day: int = -1) -> Moments:
-        """Return a metric's moments at the end of a day; shape (variant,).
+    def moments(self, key: str) -> Moments:
+        """Return a metric's moments at the end of each day; shape (variant, day).
 
         Raises:
             KeyError: The metric was not measured.
         """
         sums = self.sums[key]
         return Moments.from_power_sums(
-            self.users[:, day],
-            sums.totals[:, day],
-            sums.squares[:, day],
-            sums.cubes[:, day],
+            self.users,
+            sums.totals,
+            sums.squares,
+            sums.cubes,
             scale=float(sums.scale),
         )
 
-    def counts(self, key: str, day: int = -1) -> IntArray:
-        """Return a conversion's units with the event; shape (variant,)."""
-        return self.sums[key].totals[:, day].astype(np.int64)
+    def counts(self, key: str) -> IntArray:
+        """Return a conversion's units with the event; shape (variant, day)."""
+        return self.sums[key].totals.astype(np.int64)

@@ -65,8 +65,8 @@ class Boundary(Protocol):
     """A sequential boundary at one look (`sequential.Look` is one)."""
 
     @property
-    def critical(self) -> float:
-        """Normal critical value of the look."""
+    def critical(self) -> ArrayLike:
+        """Normal critical value of the look, one or one a cell."""
         ...
 
     def repeated_p(self, p_value: ArrayLike) -> FloatArray:

@@ -55,9 +55,7 @@ class LogBuilder:
         self.rows.append(row)
         return row
 
-    def expose(
-        self, who: object, variant: str, at: datetime, **columns: object
-    ) -> Row:
+    def expose(self, who: object, variant: str, at: datetime, **columns: object) -> Row:
         """Append an exposure to the experiment's first phase."""
         return self.add(
             who,
@@ -113,7 +111,9 @@ def random_log(seed: int, *, units: int = 60, days: int = 14) -> LogBuilder:
     for row in log.rows:
         row["shard"] = dice.choice(["0", "0", "import-7"])
         row["batch"] = dice.randint(1, 20)
-        row["test"] = dice.choice([None, False, False, True]) if dice.random() < 0.1 else None
+        row["test"] = (
+            dice.choice([None, False, False, True]) if dice.random() < 0.1 else None
+        )
     dice.shuffle(log.rows)
     return log
 
@@ -138,13 +138,24 @@ def _visit(dice: random.Random, log: LogBuilder, number: int, days: int) -> None
         for _ in range(dice.randint(1, 3)):
             value = f"{dice.randint(0, 20000) / 100:.2f}"
             log.add(
-                number, "purchase", at, value=value, order_id=name, currency="GBP",
-                item_id=f"item-{dice.randint(0, 9)}", source=dice.choice(["web", "app"]),
+                number,
+                "purchase",
+                at,
+                value=value,
+                order_id=name,
+                currency="GBP",
+                item_id=f"item-{dice.randint(0, 9)}",
+                source=dice.choice(["web", "app"]),
             )
         if dice.random() < 0.5:
             log.add(
-                number, "refund", at + timedelta(hours=dice.randint(1, 90)),
-                value="12.3456", order_id=name, currency="GBP", source="web",
+                number,
+                "refund",
+                at + timedelta(hours=dice.randint(1, 90)),
+                value="12.3456",
+                order_id=name,
+                currency="GBP",
+                source="web",
             )
 
 
@@ -156,25 +167,42 @@ def _list_and_clicks(
     items = [f"item-{n}" for n in dice.sample(range(10), 4)]
     for position, item in enumerate(items, 1):
         log.add(
-            number, "served", at, request_id=request, item_id=item, position=position,
-            placement=placement, fallback=dice.choice(["none", "none", "no_history"]),
+            number,
+            "served",
+            at,
+            request_id=request,
+            item_id=item,
+            position=position,
+            placement=placement,
+            fallback=dice.choice(["none", "none", "no_history"]),
         )
         if dice.random() < 0.3:
             log.add(
-                number, "impression", at + timedelta(minutes=1), item_id=item,
-                placement=dice.choice([placement, "product", None]), request_id=request,
+                number,
+                "impression",
+                at + timedelta(minutes=1),
+                item_id=item,
+                placement=dice.choice([placement, "product", None]),
+                request_id=request,
             )
     for _ in range(dice.randint(0, 3)):
         log.add(
-            number, "click", at + timedelta(minutes=dice.randint(-5, 60)),
+            number,
+            "click",
+            at + timedelta(minutes=dice.randint(-5, 60)),
             item_id=dice.choice([*items, "item-0", None]),
             request_id=dice.choice([request, request, None, "unknown"]),
             source=dice.choice(["web", "app"]),
         )
     if dice.random() < 0.4:
         log.add(
-            number, "purchase", at + timedelta(hours=dice.randint(1, 30)), value="20.5",
-            item_id=items[0], order_id=f"{request}-bought", currency="GBP",
+            number,
+            "purchase",
+            at + timedelta(hours=dice.randint(1, 30)),
+            value="20.5",
+            item_id=items[0],
+            order_id=f"{request}-bought",
+            currency="GBP",
         )
 
 

@@ -88,7 +88,7 @@ def test_moments_are_those_of_the_units_values(tmp_path: Path) -> None:
         table = unit_values(opened, scope, definition)
     values = np.array(table["value"]) / definition.scale
     variants = np.array(table["variant"])
-    moments = measured.moments("revenue_per_shopper")
+    moments = measured.moments("revenue_per_shopper")[:, -1]
     for row, variant in enumerate(scope.variants):
         mine = values[variants == variant]
         assert moments.count[row] == mine.size
@@ -121,7 +121,7 @@ def test_a_shopper_without_events_counts_as_zero(tmp_path: Path) -> None:
     log.expose("buyer", "control", START)
     log.add("buyer", "purchase", START, value="10.00", currency="GBP")
     measured = _measured(log.write(tmp_path), scope_of())
-    moments = measured.moments("revenue_per_shopper")
+    moments = measured.moments("revenue_per_shopper")[:, -1]
     assert (moments.count[0], moments.mean[0]) == (2, 5.0)
     assert measured.active.tolist() == [1, 0]
 
@@ -132,7 +132,7 @@ def test_events_before_the_first_exposure_do_not_count(tmp_path: Path) -> None:
     log.add("early", "purchase", START + timedelta(hours=1), value="10", currency="EUR")
     log.add("early", "purchase", START + timedelta(hours=2), value="7", currency="GBP")
     measured = _measured(log.write(tmp_path), scope_of())
-    assert measured.moments("revenue_per_shopper").mean[0] == 7.0
+    assert measured.moments("revenue_per_shopper")[:, -1].mean[0] == 7.0
     assert measured.currencies == ("EUR", "GBP")
 
 
@@ -224,15 +224,13 @@ def test_large_totals_stay_exact(tmp_path: Path) -> None:
     for number in range(3):
         log.expose(number, "control", START)
         for _ in range(9):
-            log.add(
-                number, "purchase", START, value="99999999.9999", currency="IDR"
-            )
+            log.add(number, "purchase", START, value="99999999.9999", currency="IDR")
     measured = _measured(log.write(tmp_path), scope_of())
     one = 9 * 999_999_999_999
     sums = measured.sums["revenue_per_shopper"]
     assert sums.totals[0, -1] == 3 * one
     assert sums.squares[0, -1] == 3 * one * one
-    assert measured.moments("revenue_per_shopper").variance[0] == 0.0
+    assert measured.moments("revenue_per_shopper")[:, -1].variance[0] == 0.0
 
 
 @pytest.mark.parametrize(
@@ -257,13 +255,17 @@ def test_a_click_belongs_to_a_list_by_request_or_else_by_the_last_showing(
             "shopper", "served", START, request_id="r1", item_id=item, placement="home"
         )
     log.add(
-        "shopper", "impression", START + timedelta(minutes=5), request_id="r2",
-        item_id="b", placement="product",
+        "shopper",
+        "impression",
+        START + timedelta(minutes=5),
+        request_id="r2",
+        item_id="b",
+        placement="product",
     )
     log.add("shopper", "click", START + timedelta(minutes=minutes), **columns)
     log.add("other", "click", START + timedelta(minutes=1), item_id="a")
     measured = _measured(log.write(tmp_path), scope_of())
-    share = measured.moments("recommended_click_share").mean[0]
+    share = measured.moments("recommended_click_share")[:, -1].mean[0]
     assert share == float(credited)
 
 
