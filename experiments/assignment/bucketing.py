@@ -31,10 +31,15 @@ def fnv32a(text: str) -> int:
         return hashed
 
 
-def bucket(seed: str, unit: str, version: int = 2) -> float | None:
-    """The bucket of a unit, in [0, 1); None for an unknown hash version."""
+def bucket(seed: str, unit: str) -> float:
+    """The bucket of a unit, in [0, 1), by hash version 2."""
+    return fnv32a(str(fnv32a(seed + unit))) % 10_000 / 10_000
+
+
+def bucket_of_version(seed: str, unit: str, version: int) -> float | None:
+    """The bucket by a stated hash version; None for an unknown one."""
     if version == 2:
-        return fnv32a(str(fnv32a(seed + unit))) % 10_000 / 10_000
+        return bucket(seed, unit)
     if version == 1:
         return fnv32a(unit + seed) % 1_000 / 1_000
     return None

@@ -4,7 +4,7 @@ Within an experiment the order is that of DESIGN section 5: stopped, audience,
 coverage and weights, next rule; last the placement's default.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from enum import StrEnum
 from typing import NamedTuple
 
@@ -121,29 +121,28 @@ def _apply(
 ) -> tuple[Reason, float | None, VariantPlan | None]:
     if rule.status != "running":
         return Reason.STOPPED, None, _variant(rule, rule.outcome)
-    if now < rule.started_at:
-        return Reason.NOT_STARTED, None, None
-    if not unit_id:
-        return Reason.NO_UNIT, None, None
-    if rule.condition:
-        admitted = _admits(rule.condition, unit_id, attributes)
-        if admitted is not None:
-            return admitted, None, None
+    refused = _refusal(rule, unit_id, attributes, now)
+    if refused is not None:
+        return refused, None, None
     at = bucket(rule.seed, unit_id)
-    if at is None:
-        return Reason.BROKEN_RULE, None, None
     for variant in rule.variants:
         if variant.start <= at < variant.end:
             return Reason.SPLIT, at, variant
     return Reason.NOT_IN_COVERAGE, at, None
 
 
-def _admits(
-    condition: str, unit_id: str, attributes: Mapping[str, Json]
+def _refusal(
+    rule: ExperimentPlan, unit_id: str, attributes: Mapping[str, Json], now: float
 ) -> Reason | None:
-    """Why an audience does not admit the unit; None: it does."""
+    """Why a running rule does not look at the unit's bucket; None: it does."""
+    if now < rule.started_at:
+        return Reason.NOT_STARTED
+    if not unit_id:
+        return Reason.NO_UNIT
+    if not rule.condition:
+        return None
     try:
-        test: Callable[[Json], bool] = conditions.compile_text(condition)
+        test = conditions.compile_text(rule.condition)
     except conditions.ConditionError:
         return Reason.BROKEN_RULE
     return None if test({**attributes, "id": unit_id}) else Reason.NOT_IN_AUDIENCE

@@ -9,19 +9,37 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Literal, TypeAlias
 
-from experiments.statistics.comparison import Scale
-from experiments.statistics.guardrails import Direction, Outcome
+from experiments.decisions.evidence import (
+    CheckState,
+    DecisionError,
+    Evidence,
+    GuardrailResult,
+    HeadToHead,
+    PrimaryResult,
+    QualityCheck,
+    figure,
+    number,
+)
+from experiments.statistics.guardrails import Outcome
 
-MINIMUM_DAYS = 7
-"""Full days before a ship verdict, so that every weekday is in the data."""
+__all__ = [
+    "CheckState",
+    "DecisionError",
+    "Evidence",
+    "GuardrailResult",
+    "HeadToHead",
+    "PrimaryResult",
+    "QualityCheck",
+    "Reason",
+    "Ruling",
+    "Verdict",
+    "decide",
+    "qualifying",
+]
 
 
-class DecisionError(ValueError):
-    """Evidence that contradicts itself: the message names the value and the remedy."""
-
-
-class Decision(StrEnum):
-    """What the rule says should happen next."""
+class Ruling(StrEnum):
+    """What the rule says should happen next (a `Decision` is what was then done)."""
 
     SHIP = "ship"
     NOT_DISTINGUISHABLE = "not_distinguishable"
@@ -32,164 +50,6 @@ class Decision(StrEnum):
 
 State: TypeAlias = Literal["met", "unmet", "waiting", "failed"]
 """Of a criterion: met; not met at this look; not known yet; failed for good."""
-
-CheckState: TypeAlias = Literal["ok", "warning", "failed"]
-
-
-@dataclass(frozen=True, slots=True)
-class PrimaryResult:
-    """The primary metric of one treatment variant against control.
-
-    Attributes:
-        variant: key of the variant.
-        estimate: effect against control; NaN where there is not enough data.
-        lower: lower end of the repeated interval at alpha / (number of treatments).
-        upper: upper end of the same interval.
-        direction: the good direction of the metric.
-        scale: whether the effect is relative (0.05 is +5 %) or in the metric's unit.
-    """
-
-    variant: str
-    estimate: float
-    lower: float
-    upper: float
-    direction: Direction = "increase"
-    scale: Scale = "relative"
-
-    def oriented(self) -> tuple[float, float, float]:
-        """Return estimate, lower and upper with better counted as positive."""
-        if self.direction == "increase":
-            return self.estimate, self.lower, self.upper
-        return -self.estimate, -self.upper, -self.lower
-
-    @property
-    def figure(self) -> str:
-        """The effect with its interval, for people."""
-        return _figure(self.estimate, self.lower, self.upper, self.scale)
-
-
-@dataclass(frozen=True, slots=True)
-class GuardrailResult:
-    """One guardrail of one treatment variant.
-
-    Attributes:
-        variant: key of the variant.
-        metric: name of the guardrail, as people call it.
-        outcome: pass, fail or inconclusive.
-    """
-
-    variant: str
-    metric: str
-    outcome: Outcome
-
-
-@dataclass(frozen=True, slots=True)
-class QualityCheck:
-    """A check of the data behind the figures.
-
-    Attributes:
-        code: stable name of the check, such as ``sample_ratio``.
-        state: a failed check withholds the verdict.
-        sentence: what was found, in plain words.
-    """
-
-    code: str
-    state: CheckState
-    sentence: str
-
-
-@dataclass(frozen=True, slots=True)
-class HeadToHead:
-    """Two treatment variants against each other, ``variant`` minus ``other``.
-
-    Attributes:
-        variant: key of the first variant.
-        other: key of the second variant.
-        estimate: effect of the first over the second.
-        lower: lower end of the interval.
-        upper: upper end of the interval.
-        scale: relative or absolute.
-    """
-
-    variant: str
-    other: str
-    estimate: float
-    lower: float
-    upper: float
-    scale: Scale = "relative"
-
-    @property
-    def excludes_zero(self) -> bool:
-        """Whether the two variants can be told apart."""
-        return self.lower > 0 or self.upper < 0
-
-
-@dataclass(frozen=True, slots=True)
-class Evidence:
-    """All that the rule looks at.
-
-    Attributes:
-        primary: one result a treatment variant; at least one.
-        guardrails: every guardrail of every variant.
-        quality: checks of the data.
-        head_to_head: comparisons between treatments; at least of the two best that
-            qualify (`qualifying` names them).
-        look: looks taken so far; 0 before the first.
-        planned_looks: looks of the plan, at least 1.
-        days_run: days since the start of the phase.
-        minimum_days: days before a ship verdict.
-        minimum_effect: effect the interval must clear in the good direction, >= 0, on
-            the scale of the primary results.
-    """
-
-    primary: tuple[PrimaryResult, ...]
-    guardrails: tuple[GuardrailResult, ...]
-    quality: tuple[QualityCheck, ...]
-    look: int
-    planned_looks: int
-    days_run: float
-    head_to_head: tuple[HeadToHead, ...] = ()
-    minimum_days: float = MINIMUM_DAYS
-    minimum_effect: float = 0.0
-
-    def __post_init__(self) -> None:
-        """Refuse evidence that contradicts itself.
-
-        Raises:
-            DecisionError: no or repeated variants, a result of an unknown variant, or a
-                number out of its range.
-        """
-        variants = [result.variant for result in self.primary]
-        if not variants or len(set(variants)) < len(variants):
-            raise DecisionError(
-                f"primary must hold one result a treatment variant, got {variants}"
-            )
-        named = {item.variant for item in self.guardrails}
-        for pair in self.head_to_head:
-            named |= {pair.variant, pair.other}
-        if unknown := sorted(named - set(variants)):
-            raise DecisionError(
-                f"{unknown} have no primary result: add one or drop them"
-            )
-        for name, value, least in (
-            ("look", self.look, 0),
-            ("planned_looks", self.planned_looks, 1),
-            ("days_run", self.days_run, 0),
-            ("minimum_days", self.minimum_days, 0),
-            ("minimum_effect", self.minimum_effect, 0),
-        ):
-            if not value >= least:
-                raise DecisionError(f"{name} must be >= {least}, got {value}")
-
-    @property
-    def is_last_look(self) -> bool:
-        """Whether the plan has no look left."""
-        return self.look >= self.planned_looks
-
-    @property
-    def has_run_long_enough(self) -> bool:
-        """Whether the minimum number of days has passed."""
-        return self.days_run >= self.minimum_days
 
 
 @dataclass(frozen=True, slots=True)
@@ -220,14 +80,19 @@ class Verdict:
         winner: key of the variant to ship; None unless the decision is ship.
         sentence: the verdict in one sentence.
         reasons: the criteria, in the order a page lists them.
-        contenders: variants that qualify, best first.
+        candidates: variants that qualify, best first.
     """
 
-    decision: Decision
+    decision: Ruling
     winner: str | None
     sentence: str
     reasons: tuple[Reason, ...]
-    contenders: tuple[str, ...] = ()
+    candidates: tuple[str, ...] = ()
+
+    @property
+    def against(self) -> tuple[str, ...]:
+        """Sentences of the criteria that are not met."""
+        return tuple(item.sentence for item in self.reasons if item.state != "met")
 
 
 def decide(evidence: Evidence) -> Verdict:
@@ -239,8 +104,8 @@ def decide(evidence: Evidence) -> Verdict:
     chooses. No verdict is given on failed data, and nothing ships before the minimum
     days.
     """
-    contenders = qualifying(evidence)
-    duel = _duel(evidence, contenders)
+    candidates = qualifying(evidence)
+    duel = _duel(evidence, candidates)
     reasons = [
         _quality_reason(evidence),
         _days_reason(evidence),
@@ -249,15 +114,15 @@ def decide(evidence: Evidence) -> Verdict:
     for result in evidence.primary:
         reasons.append(_effect_reason(result, evidence))
         reasons += _guardrail_reasons(result.variant, evidence)
-    reasons.append(_winner_reason(contenders, duel))
-    decision = _decision(evidence, contenders, duel)
-    winner = contenders[0] if decision is Decision.SHIP else None
+    reasons.append(_winner_reason(candidates, duel))
+    decision = _decision(evidence, candidates, duel)
+    winner = candidates[0] if decision is Ruling.SHIP else None
     return Verdict(
         decision=decision,
         winner=winner,
-        sentence=_sentence(decision, evidence, contenders),
+        sentence=_sentence(decision, evidence, candidates),
         reasons=tuple(reasons),
-        contenders=contenders,
+        candidates=candidates,
     )
 
 
@@ -281,22 +146,22 @@ def qualifying(evidence: Evidence) -> tuple[str, ...]:
 
 
 def _decision(
-    evidence: Evidence, contenders: tuple[str, ...], duel: HeadToHead | None
-) -> Decision:
+    evidence: Evidence, candidates: tuple[str, ...], duel: HeadToHead | None
+) -> Ruling:
     if any(check.state == "failed" for check in evidence.quality):
-        return Decision.NO_VERDICT
+        return Ruling.NO_VERDICT
     if evidence.look == 0 or not evidence.has_run_long_enough:
-        return Decision.KEEP_RUNNING
-    if not contenders:
-        return Decision.KEEP_CONTROL if evidence.is_last_look else Decision.KEEP_RUNNING
-    if len(contenders) == 1 or (duel is not None and duel.excludes_zero):
-        return Decision.SHIP
-    return Decision.NOT_DISTINGUISHABLE
+        return Ruling.KEEP_RUNNING
+    if not candidates:
+        return Ruling.KEEP_CONTROL if evidence.is_last_look else Ruling.KEEP_RUNNING
+    if len(candidates) == 1 or (duel is not None and duel.excludes_zero):
+        return Ruling.SHIP
+    return Ruling.NOT_DISTINGUISHABLE
 
 
-def _duel(evidence: Evidence, contenders: tuple[str, ...]) -> HeadToHead | None:
+def _duel(evidence: Evidence, candidates: tuple[str, ...]) -> HeadToHead | None:
     """Return the comparison of the two best, None when it was not made."""
-    pair = set(contenders[:2])
+    pair = set(candidates[:2])
     if len(pair) < 2:
         return None
     for item in evidence.head_to_head:
@@ -305,21 +170,19 @@ def _duel(evidence: Evidence, contenders: tuple[str, ...]) -> HeadToHead | None:
     return None
 
 
-def _sentence(
-    decision: Decision, evidence: Evidence, contenders: tuple[str, ...]
-) -> str:
+def _sentence(decision: Ruling, evidence: Evidence, candidates: tuple[str, ...]) -> str:
     match decision:
-        case Decision.SHIP:
-            best = next(r for r in evidence.primary if r.variant == contenders[0])
+        case Ruling.SHIP:
+            best = next(r for r in evidence.primary if r.variant == candidates[0])
             return f"Ship {best.variant}: it beats control by {best.figure}."
-        case Decision.NOT_DISTINGUISHABLE:
-            names = _names(contenders)
+        case Ruling.NOT_DISTINGUISHABLE:
+            names = _names(candidates)
             return f"{names} beat control but cannot be told apart; a person chooses."
-        case Decision.KEEP_CONTROL:
+        case Ruling.KEEP_CONTROL:
             return "Keep control: no variant met every criterion by the last look."
-        case Decision.NO_VERDICT:
+        case Ruling.NO_VERDICT:
             return "No verdict: the data failed a quality check."
-        case Decision.KEEP_RUNNING:
+        case Ruling.KEEP_RUNNING:
             if not evidence.has_run_long_enough:
                 return (
                     f"Keep running: {evidence.days_run:g} of at least "
@@ -332,13 +195,13 @@ def _quality_reason(evidence: Evidence) -> Reason:
     checks = evidence.quality
     failed = [check.sentence for check in checks if check.state == "failed"]
     warned = [check.sentence for check in checks if check.state == "warning"]
-    figure = f"{len(checks) - len(failed)} of {len(checks)} checks passed"
+    passed = f"{len(checks) - len(failed)} of {len(checks)} checks passed"
     if failed:
-        return Reason("data_quality", "failed", " ".join(failed), figure)
+        return Reason("data_quality", "failed", " ".join(failed), passed)
     if not checks:
         return Reason("data_quality", "met", "No quality check was asked for.")
     sentence = " ".join(["The data passed every quality check.", *warned])
-    return Reason("data_quality", "met", sentence, figure)
+    return Reason("data_quality", "met", sentence, passed)
 
 
 def _days_reason(evidence: Evidence) -> Reason:
@@ -349,26 +212,26 @@ def _days_reason(evidence: Evidence) -> Reason:
         if met
         else f"Nothing ships before {least} full days."
     )
-    figure = f"{ran} of {least} days"
-    return Reason("minimum_days", "met" if met else "waiting", sentence, figure)
+    state: State = "met" if met else "waiting"
+    return Reason("minimum_days", state, sentence, f"{ran} of {least} days")
 
 
 def _look_reason(evidence: Evidence) -> Reason:
-    figure = f"look {evidence.look} of {evidence.planned_looks}"
+    place = f"look {evidence.look} of {evidence.planned_looks}"
     if evidence.is_last_look:
-        return Reason("planned_looks", "met", "This is the last planned look.", figure)
+        return Reason("planned_looks", "met", "This is the last planned look.", place)
     if evidence.look == 0:
         sentence = "The first planned look has not come yet."
-        return Reason("planned_looks", "waiting", sentence, figure)
+        return Reason("planned_looks", "waiting", sentence, place)
     sentence = "More looks are planned; a winner may be named at any of them."
-    return Reason("planned_looks", "waiting", sentence, figure)
+    return Reason("planned_looks", "waiting", sentence, place)
 
 
 def _effect_reason(result: PrimaryResult, evidence: Evidence) -> Reason:
     _, low, high = result.oriented()
     name, least = result.variant, evidence.minimum_effect
     state: State = "unmet" if evidence.is_last_look else "waiting"
-    beyond = f" by more than {_number(least, result.scale)}" if least else ""
+    beyond = f" by more than {number(least, result.scale)}" if least else ""
     if math.isnan(low) or math.isnan(high):
         sentence = f"There is not enough data to compare {name} with control."
     elif low > least:
@@ -399,37 +262,24 @@ def _guardrail_reasons(variant: str, evidence: Evidence) -> list[Reason]:
     return reasons
 
 
-def _winner_reason(contenders: tuple[str, ...], duel: HeadToHead | None) -> Reason:
+def _winner_reason(candidates: tuple[str, ...], duel: HeadToHead | None) -> Reason:
     code = "clear_winner"
-    if not contenders:
+    if not candidates:
         return Reason(code, "waiting", "No variant qualifies, so none is the best.")
-    best = contenders[0]
-    if len(contenders) == 1:
+    best = candidates[0]
+    if len(candidates) == 1:
         sentence = f"{best} is the only variant that qualifies."
         return Reason(code, "met", sentence, variant=best)
     if duel is None:
-        sentence = f"{_names(contenders)} have not been compared with each other."
+        sentence = f"{_names(candidates)} have not been compared with each other."
         return Reason(code, "unmet", sentence)
-    figure = _figure(duel.estimate, duel.lower, duel.upper, duel.scale)
-    figure = f"{duel.variant} against {duel.other}: {figure}"
+    effect = figure(duel.estimate, duel.lower, duel.upper, duel.scale)
+    shown = f"{duel.variant} against {duel.other}: {effect}"
     if duel.excludes_zero:
-        sentence = f"{best} is better than {contenders[1]}, the runner-up."
-        return Reason(code, "met", sentence, figure, best)
-    return Reason(code, "unmet", f"{_names(contenders)} cannot be told apart.", figure)
+        sentence = f"{best} is better than {candidates[1]}, the runner-up."
+        return Reason(code, "met", sentence, shown, best)
+    return Reason(code, "unmet", f"{_names(candidates)} cannot be told apart.", shown)
 
 
 def _names(variants: tuple[str, ...]) -> str:
     return " and ".join([", ".join(variants[:-1]), variants[-1]])
-
-
-def _number(value: float, scale: Scale) -> str:
-    if math.isnan(value):
-        return "unknown"
-    return (
-        f"{value:+.1%}".replace("%", " %") if scale == "relative" else f"{value:+.4g}"
-    )
-
-
-def _figure(estimate: float, lower: float, upper: float, scale: Scale) -> str:
-    low, high = _number(lower, scale), _number(upper, scale)
-    return f"{_number(estimate, scale)} ({low} to {high})"

@@ -26,6 +26,7 @@ from experiments.statistics.numeric import (
     as_floats,
     broadcast,
     divide,
+    quiet,
 )
 
 Index: TypeAlias = (
@@ -57,6 +58,7 @@ class Moments:
             object.__setattr__(self, field.name, array)
 
     @classmethod
+    @quiet
     def from_units(cls, values: ArrayLike, *, axis: int = -1) -> Self:
         """Reduce one value a unit along ``axis``; no unit at all gives count 0."""
         rows = np.moveaxis(as_floats("values", values), axis, -1)
@@ -78,6 +80,7 @@ class Moments:
         )
 
     @classmethod
+    @quiet
     def from_power_sums(
         cls,
         count: ArrayLike,
@@ -115,8 +118,7 @@ class Moments:
             if cubes is None
             else (central_cube(count, total, squares, cubes) / scale**3)
         )
-        with np.errstate(divide="ignore", invalid="ignore"):
-            mean = np.where(n > 0, shift + as_floats("total", total) / n / scale, 0.0)
+        mean = np.where(n > 0, shift + as_floats("total", total) / n / scale, 0.0)
         m3 = np.where(n > 0, m3, 0.0)
         return cls(n, mean, np.where(n > 0, m2, 0.0), m3)
 
@@ -131,10 +133,10 @@ class Moments:
         return divide(self.variance, self.count)
 
     @property
+    @quiet
     def skewness(self) -> FloatArray:
         """Moment skewness sqrt(n) m3 / m2^(3/2); NaN where the value is constant."""
-        with np.errstate(over="ignore", under="ignore"):
-            return divide(np.sqrt(self.count) * self.m3, self.m2**1.5)
+        return divide(np.sqrt(self.count) * self.m3, self.m2**1.5)
 
     def __getitem__(self, index: Index) -> Self:
         """Select cells, e.g. ``moments[..., 0]`` for the first variant."""
@@ -147,20 +149,20 @@ class Moments:
         return merge(self, other)
 
 
+@quiet
 def merge(a: Moments, b: Moments) -> Moments:
     """Return the moments of two disjoint sets of units together (Chan's update)."""
     n = a.count + b.count
     share = np.where(n > 0, divide(b.count, n), 0.0)
     delta = b.mean - a.mean
-    with np.errstate(over="ignore", under="ignore", invalid="ignore"):
-        spread = delta * a.count * share
-        m2 = a.m2 + b.m2 + delta * spread
-        m3 = (
-            a.m3
-            + b.m3
-            + delta * delta * spread * (1 - 2 * share)
-            + 3 * delta * ((1 - share) * b.m2 - share * a.m2)
-        )
+    spread = delta * a.count * share
+    m2 = a.m2 + b.m2 + delta * spread
+    m3 = (
+        a.m3
+        + b.m3
+        + delta * delta * spread * (1 - 2 * share)
+        + 3 * delta * ((1 - share) * b.m2 - share * a.m2)
+    )
     mean = np.where(a.count > 0, a.mean + delta * share, b.mean)
     return Moments(n, mean, m2, m3)
 
@@ -193,6 +195,7 @@ class JointMoments:
             object.__setattr__(self, name, array)
 
     @classmethod
+    @quiet
     def from_units(cls, rows: ArrayLike) -> Self:
         """Reduce rows of shape (..., unit, column)."""
         table = as_floats("rows", rows)
@@ -211,6 +214,7 @@ class JointMoments:
         return cls(np.full(lead, float(units)), mean + slip, m2)
 
     @classmethod
+    @quiet
     def from_power_sums(
         cls, count: ArrayLike, total: ArrayLike, products: ArrayLike
     ) -> Self:
@@ -242,6 +246,7 @@ class JointMoments:
             self.m2[(*key, slice(None), slice(None))],
         )
 
+    @quiet
     def merge(self, other: "JointMoments") -> "JointMoments":
         """Return the moments of both sets of units together (Chan's update)."""
         n = self.count + other.count
@@ -301,6 +306,7 @@ class CrossMoments:
         return cls.from_joint(JointMoments.from_units(np.stack([rows_y, rows_x], -1)))
 
     @classmethod
+    @quiet
     def from_power_sums(
         cls,
         count: ArrayLike,

@@ -21,6 +21,7 @@ from numpy.typing import ArrayLike, NDArray
 from experiments.statistics.numeric import (
     BoolArray,
     FloatArray,
+    StatisticsError,
     broadcast,
     check_open,
     normal_tail,
@@ -73,6 +74,11 @@ class Boundary(Protocol):
         """Return the repeated p-value that belongs to a single-look p-value."""
         ...
 
+    @property
+    def alpha(self) -> float:
+        """Two-sided error over all looks."""
+        ...
+
 
 Quantile: TypeAlias = ArrayLike | Boundary | None
 
@@ -103,7 +109,8 @@ class Level:
                 (the p-value is NaN: give the boundary to have it).
 
         Raises:
-            StatisticsError: alpha is not in (0, 1) or a critical value is not positive.
+            StatisticsError: alpha is not in (0, 1), a critical value is not positive,
+                or the boundary was made for another alpha.
         """
         error = check_open("alpha", alpha)
         if quantile is None:
@@ -112,6 +119,10 @@ class Level:
             bare = check_open("quantile", quantile, 0.0, np.inf)
             return cls(error, 2 * normal_tail(bare), _unknown, ", given quantile")
         boundary: Boundary = quantile  # type: ignore[assignment]  # ArrayLike is wider
+        if not np.allclose(error, boundary.alpha, rtol=1e-12, atol=0.0):
+            raise StatisticsError(
+                f"alpha must be the look's own ({boundary.alpha:g}), got {alpha!r}"
+            )
         nominal = np.asarray(2 * normal_tail(boundary.critical))
         return cls(error, nominal, boundary.repeated_p, ", repeated")
 

@@ -24,6 +24,7 @@ from experiments.statistics.numeric import (
     FloatArray,
     StatisticsError,
     divide,
+    quiet,
 )
 from experiments.statistics.relative import fieller_dependent
 
@@ -51,6 +52,7 @@ class Adjusted:
     reduction: FloatArray
 
 
+@quiet
 def adjust(
     arms: JointMoments | CrossMoments,
     *,
@@ -125,6 +127,7 @@ def adjusted_difference(
     return replace(result, method="CUPED, " + result.method)
 
 
+@quiet
 def adjusted_lift(
     adjusted: Adjusted,
     control: int = 0,

@@ -21,6 +21,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from experiments.statistics.aggregates import Moments
+from experiments.statistics.comparison import Boundary
 from experiments.statistics.means import welch_df
 from experiments.statistics.numeric import (
     BoolArray,
@@ -30,6 +31,7 @@ from experiments.statistics.numeric import (
     check_open,
     divide,
     normal_tail,
+    quiet,
     student_tail,
 )
 from experiments.statistics.proportions import counts, difference_score, ratio_score
@@ -69,6 +71,7 @@ class NonInferiority:
     method: str
 
 
+@quiet
 def non_inferiority(
     control: Moments,
     treatment: Moments,
@@ -76,6 +79,7 @@ def non_inferiority(
     margin: ArrayLike,
     direction: Direction = "increase",
     alpha: ArrayLike = 0.05,
+    look: Boundary | None = None,
 ) -> NonInferiority:
     """Test a mean against a relative margin.
 
@@ -87,6 +91,7 @@ def non_inferiority(
         margin: harm tolerated, as a share of the size of the control's mean (0.02).
         direction: the good direction of the metric.
         alpha: one-sided error of passing, and of failing.
+        look: one look of a sequential plan; the p-values become repeated ones.
 
     Raises:
         StatisticsError: margin or alpha out of (0, 1), or an unknown direction.
@@ -105,13 +110,15 @@ def non_inferiority(
         student_tail(statistic, df),
         student_tail(-statistic, df),
         alpha=error,
+        look=look,
         margin=tolerated,
         absolute=np.zeros(statistic.shape, dtype=np.bool_),
         method="non-inferiority, Fieller form",
     )
 
 
-def proportion_non_inferiority(
+@quiet
+def proportion_non_inferiority(  # noqa: PLR0913  # a table and two margins
     control: ArrayLike,
     control_units: ArrayLike,
     treatment: ArrayLike,
@@ -121,6 +128,7 @@ def proportion_non_inferiority(
     absolute_margin: ArrayLike,
     direction: Direction = "decrease",
     alpha: ArrayLike = 0.05,
+    look: Boundary | None = None,
 ) -> NonInferiority:
     """Test a proportion against a relative margin, or an absolute one at baseline zero.
 
@@ -137,6 +145,7 @@ def proportion_non_inferiority(
             of proportions (0.005 is half a percentage point).
         direction: the good direction of the proportion.
         alpha: one-sided error of passing, and of failing.
+        look: one look of a sequential plan; the p-values become repeated ones.
 
     Raises:
         StatisticsError: counts that do not fit, or a margin or alpha out of (0, 1).
@@ -160,6 +169,7 @@ def proportion_non_inferiority(
         normal_tail(statistic),
         normal_tail(-statistic),
         alpha=error,
+        look=look,
         margin=np.where(zero, fallback, relative),
         absolute=zero,
         method=method,
@@ -174,16 +184,26 @@ def _toward(direction: Direction) -> float:
     return 1.0 if direction == "increase" else -1.0
 
 
+def _repeated(p_value: FloatArray, look: Boundary) -> FloatArray:
+    """Return the one-sided repeated p-value: half the two-sided one, on its side."""
+    two_sided = look.repeated_p(np.minimum(2 * p_value, 1.0))
+    return np.where(p_value < 0.5, two_sided / 2, p_value)
+
+
 def _result(
     statistic: FloatArray,
     p_value: FloatArray,
     harm_p_value: FloatArray,
     *,
     alpha: FloatArray,
+    look: Boundary | None,
     margin: FloatArray,
     absolute: BoolArray,
     method: str,
 ) -> NonInferiority:
+    if look is not None:
+        p_value, harm_p_value = _repeated(p_value, look), _repeated(harm_p_value, look)
+        method += ", repeated"
     outcome = np.full(statistic.shape, Outcome.INCONCLUSIVE, dtype=object)
     outcome[np.asarray(p_value < alpha)] = Outcome.PASS
     outcome[np.asarray(harm_p_value < alpha)] = Outcome.FAIL

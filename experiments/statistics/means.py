@@ -24,6 +24,7 @@ from experiments.statistics.numeric import (
     BoolArray,
     FloatArray,
     divide,
+    quiet,
     student_quantile,
     student_tail,
 )
@@ -31,6 +32,7 @@ from experiments.statistics.numeric import (
 UNITS_PER_SQUARED_SKEWNESS = 355
 
 
+@quiet
 def welch(
     control: Moments,
     treatment: Moments,
@@ -60,7 +62,7 @@ def welch(
     # Two constant arms with one value: nothing differs, and no interval exists.
     p_value = np.where((error == 0) & (estimate == 0), 1.0, p_value)
     half = student_quantile(level.nominal / 2, df) * error
-    status = arm_statuses(control, treatment, error)
+    status = arm_statuses(control, treatment, estimate, half)
     return Comparison(
         estimate=np.where(_empty(control, treatment, least=1), np.nan, estimate),
         standard_error=error,
@@ -75,6 +77,7 @@ def welch(
     )
 
 
+@quiet
 def welch_df(
     u_a: FloatArray, n_a: FloatArray, u_b: FloatArray, n_b: FloatArray
 ) -> FloatArray:
@@ -91,24 +94,28 @@ def welch_df(
     return divide(1.0, divide(share**2, n_a - 1) + divide((1 - share) ** 2, n_b - 1))
 
 
+@quiet
 def arm_statuses(
-    control: Moments, treatment: Moments, error: FloatArray
+    control: Moments, treatment: Moments, estimate: FloatArray, half: FloatArray
 ) -> StatusArray:
     """Return the status of each cell of a comparison of means.
 
     Args:
         control: moments of the control.
         treatment: moments of the treatment.
-        error: standard error of their difference.
+        estimate: their difference.
+        half: half the width of its interval.
     """
+    known = np.isfinite(estimate) & np.isfinite(half) & (half > 0)
     return statuses(
-        error.shape,
+        known.shape,
         (_empty(control, treatment, least=2), Status.NOT_ENOUGH_DATA),
-        (~(np.isfinite(error) & (error > 0)), Status.DEGENERATE),
+        (~known, Status.DEGENERATE),
         (too_skewed(control) | too_skewed(treatment), Status.SKEW_WARNING),
     )
 
 
+@quiet
 def too_skewed(arm: Moments) -> BoolArray:
     """Where an arm has fewer units than its skewness calls for; False if unknown."""
     needed = UNITS_PER_SQUARED_SKEWNESS * arm.skewness**2

@@ -20,6 +20,10 @@ FloatArray: TypeAlias = NDArray[np.float64]
 BoolArray: TypeAlias = NDArray[np.bool_]
 
 
+quiet = np.errstate(all="ignore")
+"""Decorator: odd data turn into NaN, and NaN into a status, without a warning."""
+
+
 class StatisticsError(ValueError):
     """A wrong argument: the message names the argument, its value and the bound."""
 

@@ -12,8 +12,6 @@ References:
     between independent proportions", Statistics in Medicine 17, method 10.
 """
 
-from collections.abc import Callable
-
 import numpy as np
 from numpy.typing import ArrayLike
 
@@ -37,11 +35,13 @@ from experiments.statistics.numeric import (
     first,
     normal_quantile,
     normal_tail,
+    quiet,
 )
 
 FEWEST_EVENTS = 5
 
 
+@quiet
 def difference(
     control: ArrayLike,
     control_units: ArrayLike,
@@ -74,14 +74,15 @@ def difference(
         return difference_score(x0, n0, x1, n1, delta)
 
     start = np.where(np.isnan(estimate), 0.0, estimate)
-    lower = _bound(lambda at: score(at) - q, np.full_like(start, -1.0), start)
-    upper = _bound(lambda at: score(at) + q, start, np.full_like(start, 1.0))
+    lower = bisect(lambda at: score(at) - q, np.full_like(start, -1.0), start)
+    upper = bisect(lambda at: score(at) + q, start, np.full_like(start, 1.0))
     error = np.sqrt(divide(p0 * (1 - p0), n0) + divide(p1 * (1 - p1), n1))
     return _comparison(
         level, (x0, n0, x1, n1), estimate, error, lower, upper, scale="absolute"
     )
 
 
+@quiet
 def relative_difference(
     control: ArrayLike,
     control_units: ArrayLike,
@@ -118,8 +119,8 @@ def relative_difference(
 
     start = np.where(p1 + p0 > 0, divide(p1, p1 + p0), 0.5)
     start = np.where(np.isnan(start), 0.5, start)
-    least = _bound(lambda at: score(at) - q, np.zeros_like(start), start)
-    most = _bound(lambda at: score(at) + q, start, np.ones_like(start))
+    least = bisect(lambda at: score(at) - q, np.zeros_like(start), start)
+    most = bisect(lambda at: score(at) + q, start, np.ones_like(start))
     never = np.asarray(x0 == 0)
     lower = np.where(x1 == 0, 0.0, divide(least, 1 - least)) - 1
     upper = np.where(never, np.inf, divide(most, 1 - most)) - 1
@@ -130,6 +131,7 @@ def relative_difference(
     )
 
 
+@quiet
 def difference_score(
     x0: FloatArray, n0: FloatArray, x1: FloatArray, n1: FloatArray, delta: ArrayLike
 ) -> FloatArray:
@@ -160,6 +162,7 @@ def difference_score(
     return _standardised(gap, divide(p0 * (1 - p0), n0) + divide(p1 * (1 - p1), n1), n)
 
 
+@quiet
 def ratio_score(
     x0: FloatArray, n0: FloatArray, x1: FloatArray, n1: FloatArray, ratio: ArrayLike
 ) -> FloatArray:
@@ -183,6 +186,7 @@ def ratio_score(
     return _standardised(divide(x1, n1) - r * divide(x0, n0), variance, n)
 
 
+@quiet
 def wilson(
     events: ArrayLike, units: ArrayLike, *, alpha: ArrayLike = 0.05
 ) -> tuple[FloatArray, FloatArray]:
@@ -206,6 +210,7 @@ def wilson(
     return np.where(known, lower, np.nan), np.where(known, upper, np.nan)
 
 
+@quiet
 def newcombe(
     control: ArrayLike,
     control_units: ArrayLike,
@@ -269,13 +274,6 @@ def _standardised(gap: FloatArray, variance: FloatArray, n: FloatArray) -> Float
     error = np.sqrt(variance * divide(n, n - 1))
     flat = np.where(gap == 0, 0.0, np.copysign(np.inf, gap))
     return np.where(error > 0, divide(gap, error), flat)
-
-
-def _bound(
-    sign: Callable[[FloatArray], FloatArray], low: FloatArray, high: FloatArray
-) -> FloatArray:
-    with np.errstate(invalid="ignore", over="ignore"):
-        return bisect(sign, low, high)
 
 
 def few_events(

@@ -18,10 +18,11 @@ from numpy.typing import ArrayLike
 from experiments.statistics.aggregates import CrossMoments, JointMoments, Moments
 from experiments.statistics.comparison import Comparison, Quantile
 from experiments.statistics.means import welch
-from experiments.statistics.numeric import divide
+from experiments.statistics.numeric import divide, quiet
 from experiments.statistics.relative import fieller
 
 
+@quiet
 def linearised(ratio: CrossMoments) -> Moments:
     """Return moments of the ratio y / x as if it were a mean over units.
 
@@ -85,6 +86,7 @@ def ratio_lift(
     return replace(result, method="Delta method, " + result.method)
 
 
+@quiet
 def linearised_columns(
     joint: JointMoments, pairs: Sequence[tuple[int, int | None]]
 ) -> JointMoments:

@@ -33,6 +33,7 @@ from experiments.statistics.numeric import (
     BoolArray,
     FloatArray,
     divide,
+    quiet,
     student_quantile,
     student_tail,
 )
@@ -40,6 +41,7 @@ from experiments.statistics.numeric import (
 _ROUNDS = 30
 
 
+@quiet
 def fieller(
     control: Moments,
     treatment: Moments,
@@ -80,6 +82,7 @@ def fieller(
     )
 
 
+@quiet
 def fieller_dependent(
     absolute: Comparison,
     *,
@@ -111,6 +114,7 @@ def fieller_dependent(
     )
 
 
+@quiet
 def delta(
     control: Moments,
     treatment: Moments,
@@ -141,6 +145,9 @@ def delta(
     error = np.sqrt(variance)
     df = absolute.degrees_of_freedom
     half = student_quantile(level.nominal / 2, df) * error
+    known = np.isfinite(lift) & np.isfinite(half)
+    status = _with_undefined(absolute.status, ~known, Status.UNBOUNDED)
+    status = _with_undefined(status, ~(error > 0), Status.DEGENERATE)
     return replace(
         absolute,
         estimate=lift,
@@ -148,12 +155,13 @@ def delta(
         lower=lift - half,
         upper=lift + half,
         p_value=level.p_of(2 * student_tail(np.abs(divide(lift, error)), df)),
-        status=_with_undefined(absolute.status, ~np.isfinite(lift), Status.UNBOUNDED),
+        status=status,
         method="Delta method lift" + level.label,
         scale="relative",
     )
 
 
+@quiet
 def log_delta(
     control: Moments,
     treatment: Moments,
@@ -183,8 +191,9 @@ def log_delta(
     error = np.sqrt(share_control + share_treatment)
     df = welch_df(share_control, control.count, share_treatment, treatment.count)
     half = student_quantile(level.nominal / 2, df) * error
-    with np.errstate(over="ignore", under="ignore"):
-        lower, upper = ratio * np.exp(-half) - 1, ratio * np.exp(half) - 1
+    lower, upper = ratio * np.exp(-half) - 1, ratio * np.exp(half) - 1
+    status = _with_undefined(absolute.status, ~positive, Status.DEGENERATE)
+    status = _with_undefined(status, ~np.isfinite(upper), Status.UNBOUNDED)
     return replace(
         absolute,
         estimate=ratio - 1,
@@ -193,7 +202,7 @@ def log_delta(
         upper=upper,
         p_value=level.p_of(2 * student_tail(np.abs(divide(np.log(ratio), error)), df)),
         degrees_of_freedom=df,
-        status=_with_undefined(absolute.status, ~positive, Status.DEGENERATE),
+        status=status,
         method="Delta method log lift" + level.label,
         scale="relative",
     )
@@ -223,21 +232,20 @@ def _fieller_from(
         bounded = np.where(lead > 0, lead, np.nan)
         return divide(middle - root, bounded), divide(middle + root, bounded)
 
-    with np.errstate(all="ignore"):
-        lower, upper = ends(at_zero)
-        for _ in range(_ROUNDS):
-            before = lower, upper
-            lower, upper = ends(quantile_at(lower))[0], ends(quantile_at(upper))[1]
-            if _settled(before[0], lower) and _settled(before[1], upper):
-                break
-        # The degrees of freedom move with the lift; at no effect they are the test's.
-        plain = ends(at_zero)
-        differs = (lower > 0) | (upper < 0)
-        plainly = (plain[0] > 0) | (plain[1] < 0)
-        lower = np.where(differs == plainly, lower, plain[0])
-        upper = np.where(differs == plainly, upper, plain[1])
-        noise = variance - 2 * lift * oriented + lift**2 * variance_baseline
-        error = np.sqrt(np.maximum(noise, 0.0)) / np.where(size > 0, size, np.nan)
+    lower, upper = ends(at_zero)
+    for _ in range(_ROUNDS):
+        before = lower, upper
+        lower, upper = ends(quantile_at(lower))[0], ends(quantile_at(upper))[1]
+        if _settled(before[0], lower) and _settled(before[1], upper):
+            break
+    # The degrees of freedom move with the lift; at no effect they are the test's.
+    plain = ends(at_zero)
+    differs = (lower > 0) | (upper < 0)
+    plainly = (plain[0] > 0) | (plain[1] < 0)
+    lower = np.where(differs == plainly, lower, plain[0])
+    upper = np.where(differs == plainly, upper, plain[1])
+    noise = variance - 2 * lift * oriented + lift**2 * variance_baseline
+    error = np.sqrt(np.maximum(noise, 0.0)) / np.where(size > 0, size, np.nan)
     infinite = ~(np.isfinite(lower) & np.isfinite(upper))
     status = _with_undefined(absolute.status, infinite, Status.UNBOUNDED)
     unbounded = np.asarray(status == Status.UNBOUNDED)

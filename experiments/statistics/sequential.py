@@ -36,6 +36,7 @@ from experiments.statistics.numeric import (
     check_open,
     normal_quantile,
     normal_tail,
+    quiet,
 )
 
 Spending: TypeAlias = Literal["obrien_fleming", "pocock"] | float
@@ -47,6 +48,7 @@ _FARTHEST = 9.0  # beyond it a standard normal has less than 1e-18
 _TABLE_SIZE = 161
 
 
+@quiet
 def spending(kind: Spending, alpha: ArrayLike, t: ArrayLike) -> FloatArray:
     """Return the two-sided error spent when a share ``t`` of the information is in.
 
@@ -154,6 +156,7 @@ def _critical_values(
     return critical
 
 
+@quiet
 def _exit_bound(
     drift: FloatArray, noise: float, mass: FloatArray, due: FloatArray
 ) -> FloatArray:
@@ -167,9 +170,9 @@ def _exit_bound(
     return bisect(excess, np.zeros_like(due), np.full_like(due, 2 * _FARTHEST))
 
 
+@quiet
 def _normal_density(z: FloatArray) -> FloatArray:
-    with np.errstate(under="ignore"):
-        return np.asarray(np.exp(-0.5 * z * z) / np.sqrt(2 * np.pi))
+    return np.asarray(np.exp(-0.5 * z * z) / np.sqrt(2 * np.pi))
 
 
 @dataclass(frozen=True, slots=True)
@@ -210,6 +213,7 @@ class Look:
         )
 
 
+@quiet
 def repeated_p(
     z: ArrayLike,
     information: Sequence[float],
@@ -244,8 +248,7 @@ def repeated_p(
     slope = (levels[-1] - levels[-2]) / (bounds[-1] - bounds[-2])
     beyond = levels[-1] + slope * (np.minimum(size, 1e3) - bounds[-1])
     found = np.where(size > bounds[-1], beyond, np.interp(size, bounds, levels))
-    with np.errstate(under="ignore"):
-        p_value = np.where(size < bounds[0], 1.0, 2 * normal_tail(found))
+    p_value = np.where(size < bounds[0], 1.0, 2 * normal_tail(found))
     return np.where(np.isnan(size), np.nan, np.minimum(p_value, 1.0))
 
 
@@ -268,13 +271,13 @@ def _boundary_table(
 
 
 @dataclass(frozen=True, slots=True)
-class AlwaysValid:
+class ConfidenceSequence:
     """An interval that holds at every look together, however often one looks.
 
     Attributes:
         half_width: of the interval around the estimate.
         p_value: valid at any time; keep the smallest seen so far.
-        log_evidence: log of the e-value against no effect (two-sided mixture).
+        log_evidence: log of the e-value against no effect; -inf on the wrong side.
     """
 
     half_width: FloatArray
@@ -282,6 +285,7 @@ class AlwaysValid:
     log_evidence: FloatArray
 
 
+@quiet
 def always_valid(
     estimate: ArrayLike,
     standard_error: ArrayLike,
@@ -290,7 +294,7 @@ def always_valid(
     alpha: ArrayLike = 0.05,
     n_opt: ArrayLike,
     one_sided: bool = False,
-) -> AlwaysValid:
+) -> ConfidenceSequence:
     """Return the asymptotic confidence sequence of a normal mixture at this moment.
 
     Works on any asymptotically linear estimate (mean, ratio, covariate-adjusted). Wait
@@ -319,11 +323,11 @@ def always_valid(
     evidence = x - 0.5 * np.log(t)
     if one_sided:
         limit = np.log1p(np.sqrt(t) / (2 * error))
-        with np.errstate(over="ignore"):
-            p_value = np.where(d > 0, np.sqrt(t) / (2 * np.expm1(x)), 1.0)
+        evidence = np.log(2) + x + np.log(-np.expm1(-x)) - 0.5 * np.log(t)
+        evidence = np.where(d > 0, evidence, -np.inf)
     else:
         limit = 0.5 * np.log(t) - np.log(error)
-        p_value = np.exp(np.minimum(-evidence, 0.0))
+    p_value = np.exp(np.minimum(-evidence, 0.0))
     half_width = usable * np.sqrt(2 * t * limit / np.where(units > 0, units * rho2, 1))
-    p_value = np.where(np.isnan(usable), np.nan, np.minimum(p_value, 1.0))
-    return AlwaysValid(half_width, p_value, evidence)
+    p_value = np.where(np.isnan(usable), np.nan, p_value)
+    return ConfidenceSequence(half_width, p_value, evidence)

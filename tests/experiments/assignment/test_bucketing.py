@@ -13,7 +13,7 @@ from tests.experiments.assignment.cases import cases
 @pytest.mark.parametrize("case", cases("hash"))
 def test_the_hash_equals_the_sdks(case: Any) -> None:
     seed, value, version, expected = case
-    assert bucketing.bucket(seed, value, version) == expected
+    assert bucketing.bucket_of_version(seed, value, version) == expected
 
 
 @pytest.mark.parametrize("case", cases("getBucketRange"))
@@ -54,11 +54,11 @@ def test_equal_weights_equal_the_sdks(case: Any) -> None:
 def test_published_values_hold_beyond_ascii(
     unit: str, version: int, expected: float
 ) -> None:
-    assert bucketing.bucket("seed", unit, version) == expected
+    assert bucketing.bucket_of_version("seed", unit, version) == expected
 
 
 def test_an_unknown_hash_version_gives_no_bucket() -> None:
-    assert bucketing.bucket("seed", "u1", 3) is None
+    assert bucketing.bucket_of_version("seed", "u1", 3) is None
 
 
 @given(st.text(max_size=8), st.lists(st.text(max_size=12), max_size=20))
