@@ -31,7 +31,12 @@ VOCABULARY = "vocabulary.parquet"
 FORMAT: Literal[1] = 1
 HEADER_LIMIT = 1_000_000  # bytes; safetensors itself takes 100 MB
 MANIFEST_LIMIT = 1_000_000  # bytes
-_DTYPES: dict[str, Literal["F32", "F64", "I32", "I64"]] = {"float32": "F32", "float64": "F64", "int32": "I32", "int64": "I64"}
+_DTYPES: dict[str, Literal["F32", "F64", "I32", "I64"]] = {
+    "float32": "F32",
+    "float64": "F64",
+    "int32": "I32",
+    "int64": "I64",
+}
 _FILE_NAME = re.compile(r"[a-z0-9][a-z0-9_]*\.[a-z0-9]+")
 
 
@@ -262,9 +267,7 @@ def _read_weights(data: bytes, specs: Mapping[str, TensorSpec]) -> dict[str, Ten
     header = _read_header(data)
     if header != specs:
         different = sorted(
-            name
-            for name in {*header, *specs}
-            if header.get(name) != specs.get(name)
+            name for name in {*header, *specs} if header.get(name) != specs.get(name)
         )
         raise ArtifactError(
             f"tensors {', '.join(different)} are not as the manifest says; "

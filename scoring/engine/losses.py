@@ -38,9 +38,7 @@ class _BlockedCrossEntropy(torch.autograd.Function):
         return loss
 
     @staticmethod
-    def backward(
-        ctx: Any, *grad_outputs: Tensor
-    ) -> tuple[Tensor, Tensor, None, None]:
+    def backward(ctx: Any, *grad_outputs: Tensor) -> tuple[Tensor, Tensor, None, None]:
         grad_hidden, grad_embedding = ctx.saved_tensors
         (grad,) = grad_outputs
         return grad * grad_hidden, grad * grad_embedding, None, None

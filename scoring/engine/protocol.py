@@ -253,9 +253,7 @@ class Scorer(Protocol):
             candidates: Rank only these; None ranks the whole catalogue.
         """
 
-    def score(
-        self, history: History, candidates: Sequence[str]
-    ) -> NDArray[np.float32]:
+    def score(self, history: History, candidates: Sequence[str]) -> NDArray[np.float32]:
         """Score the candidates, float32[len(candidates)], in their order."""
 
     def explain(self, history: History, item_id: str) -> list[tuple[str, float]]:

@@ -82,9 +82,7 @@ def decayed_counts(
     interactions: Interactions, *, half_life_days: float, window_days: float
 ) -> NDArray[np.float64]:
     """Decayed weight of each item, float64[n_items]; see the module's formula."""
-    age_days = (
-        interactions.timestamp[-1] - interactions.timestamp
-    ) / SECONDS_PER_DAY
+    age_days = (interactions.timestamp[-1] - interactions.timestamp) / SECONDS_PER_DAY
     weights = interactions.weight.astype(np.float64)
     if half_life_days:
         weights *= 0.5 ** (age_days / half_life_days)

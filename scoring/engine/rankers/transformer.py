@@ -159,9 +159,7 @@ def _session(model: bytes):  # type: ignore[no-untyped-def]  # onnxruntime has n
     options.inter_op_num_threads = 1
     options.log_severity_level = 3
     try:
-        return ort.InferenceSession(
-            model, options, providers=["CPUExecutionProvider"]
-        )
+        return ort.InferenceSession(model, options, providers=["CPUExecutionProvider"])
     except Exception as error:  # onnxruntime raises many unrelated classes
         raise ArtifactError(
             f"{MODEL_FILE} does not load ({error}); train the version again"

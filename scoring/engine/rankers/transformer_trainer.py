@@ -141,9 +141,7 @@ class _Run:
         """Make the epoch's remaining steps; False once the budget is spent."""
         # Dealt from seed and epoch alone: a resumed run deals the same batches.
         rng = np.random.default_rng([self.context.seed, epoch])
-        batches = self.sequences.batches(
-            self.parameters.length, self.batch_tokens, rng
-        )
+        batches = self.sequences.batches(self.parameters.length, self.batch_tokens, rng)
         begin = progress.position.step if progress.position.epoch == epoch else 0
         for step in range(begin, len(batches)):
             before = time.perf_counter()
