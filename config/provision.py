@@ -91,7 +91,9 @@ def write_credentials(
     path.parent.mkdir(parents=True, exist_ok=True)
     draft = path.with_suffix(".draft")
     draft.unlink(missing_ok=True)
-    with os.fdopen(os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as f:
+    with os.fdopen(
+        os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w"
+    ) as f:
         json.dump({"url": url, "users": users, "keys": keys}, f, indent=2)
     draft.replace(path)
 
@@ -103,6 +105,9 @@ def provision(path: Path, *, url: str, simulate: bool = False) -> Path:
     """
     if not path.exists():
         write_credentials(
-            path, url=url, users=provision_people(), keys=provision_keys(simulate=simulate)
+            path,
+            url=url,
+            users=provision_people(),
+            keys=provision_keys(simulate=simulate),
         )
     return path

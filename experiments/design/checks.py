@@ -104,7 +104,7 @@ def _values(facts: ExperimentFacts) -> Finding:
                 ok=False,
                 sentence=(
                     f"Variant {variant.key} is a version of {variant.model}, but the "
-                    f"placement shows {facts.placement_model}: choose one of its versions"
+                    f"placement shows {facts.placement_model}: choose one of those"
                 ),
             )
         if not facts.placement_is_model and not variant.has_payload:

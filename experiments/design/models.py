@@ -129,7 +129,8 @@ class Experiment(models.Model):
         ordering = ("-created_at",)
         constraints = (
             models.CheckConstraint(
-                condition=Q(status__in=[status.value for status in Status]), name="experiment_status_known"
+                condition=Q(status__in=[status.value for status in Status]),
+                name="experiment_status_known",
             ),
             models.CheckConstraint(
                 condition=Q(coverage__gte=0.0, coverage__lte=1.0),

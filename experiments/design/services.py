@@ -213,7 +213,8 @@ def transition(
     if status is None:
         may = ", ".join(allowed_actions(locked.status)) or "nothing"
         raise ConflictError(
-            f"{locked.key} is {locked.status}: {action} is not possible; possible: {may}."
+            f"{locked.key} is {locked.status}: {action} is not possible; "
+            f"possible: {may}."
         )
     moment = now or timezone.now()
     before = {"status": locked.status}
@@ -321,7 +322,12 @@ def change_coverage(
 
 
 def ensure_placement(
-    *, key: str, name: str, model: object, list_size: int = 10, exclude_seen: bool = True
+    *,
+    key: str,
+    name: str,
+    model: object,
+    list_size: int = 10,
+    exclude_seen: bool = True,
 ) -> Placement:
     """The placement of that key, made when it does not exist yet."""
     try:

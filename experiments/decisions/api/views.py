@@ -120,7 +120,5 @@ class DecisionViewSet(
         if "report" in data:
             report = experiment.reports.filter(number=data["report"]).first()
             if report is None:
-                raise NotFoundError(
-                    f"{experiment.key} has no report {data['report']}."
-                )
+                raise NotFoundError(f"{experiment.key} has no report {data['report']}.")
         return experiment, report, data

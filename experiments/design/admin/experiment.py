@@ -92,7 +92,9 @@ def _permission(
     name: Action,
 ) -> Callable[[ModelAdmin[Experiment], HttpRequest, str | int | None], bool]:
     def allowed(
-        self: ModelAdmin[Experiment], request: HttpRequest, object_id: str | int | None = None
+        self: ModelAdmin[Experiment],
+        request: HttpRequest,
+        object_id: str | int | None = None,
     ) -> bool:
         if not request.user.has_perm("design.change_experiment"):
             return False
@@ -160,7 +162,11 @@ class ExperimentAdmin(ModelAdmin[Experiment]):
         return allowed and (obj is None or obj.status == Status.DRAFT)
 
     def save_model(
-        self, request: HttpRequest, obj: Experiment, form: ModelForm[Experiment], change: bool
+        self,
+        request: HttpRequest,
+        obj: Experiment,
+        form: ModelForm[Experiment],
+        change: bool,
     ) -> None:
         """Save and keep what changed in the history."""
         if obj.owner is None:
@@ -171,7 +177,9 @@ class ExperimentAdmin(ModelAdmin[Experiment]):
             action="edit" if change else "create",
             summary=("Edited " + ", ".join(form.changed_data)) if change else "Created",
             by=request.user,
-            before={n: str(form.initial.get(n, "")) for n in form.changed_data if change},
+            before={
+                n: str(form.initial.get(n, "")) for n in form.changed_data if change
+            },
             after={n: str(form.cleaned_data.get(n, "")) for n in form.changed_data},
         )
 

@@ -27,7 +27,10 @@ def transition_view(request: HttpRequest, key: str, action: str) -> HttpResponse
             messages.error(request, f"{action} is not done here.")
         else:
             moved = transition(
-                experiment, action, by=request.user, reason=request.POST.get("reason", "")
+                experiment,
+                action,
+                by=request.user,
+                reason=request.POST.get("reason", ""),
             )
             messages.success(request, f"{moved.name} is {moved.status}.")
     except ShipworthyError as error:

@@ -1,0 +1,40 @@
+"""Optional tools: tests that need an absent one skip, and the run says how many.
+
+With ``SHIPWORTHY_REQUIRE_TOOLS=1`` an absent tool is a failure instead.
+"""
+
+import os
+import shutil
+from collections import Counter
+
+import pytest
+
+COMMANDS = {"browser": "chromium", "node": "node", "java": "java"}
+SKIP_PREFIX = "optional tool absent: "
+
+
+def require_tools(item: pytest.Item) -> None:
+    """Skip or fail a test marked with a tool that this machine lacks."""
+    for marker, command in COMMANDS.items():
+        if item.get_closest_marker(marker) and shutil.which(command) is None:
+            if os.environ.get("SHIPWORTHY_REQUIRE_TOOLS") == "1":
+                pytest.fail(f"{command} is absent but required", pytrace=False)
+            pytest.skip(f"{SKIP_PREFIX}{command}")
+
+
+def skips_by_tool(reports: list[pytest.TestReport]) -> Counter[str]:
+    """How many tests were skipped for each absent tool."""
+    found: Counter[str] = Counter()
+    for report in reports:
+        if isinstance(report.longrepr, tuple):
+            reason = str(report.longrepr[2])
+            _, mark, command = reason.partition(SKIP_PREFIX)
+            if mark:
+                found[command] += 1
+    return found
+
+
+def summary_line(skipped: Counter[str]) -> str:
+    """One line that counts the skips of every tool."""
+    counts = (f"{command} {skipped[command]}" for command in COMMANDS.values())
+    return "skipped for want of a tool: " + ", ".join(counts)
