@@ -1,7 +1,6 @@
 """One envelope for every error an API answers with."""
 
 import uuid
-from collections.abc import Iterable
 from typing import Any
 
 from django.core.exceptions import PermissionDenied, ValidationError
@@ -10,24 +9,8 @@ from rest_framework import exceptions
 from rest_framework.response import Response
 from rest_framework.views import exception_handler as drf_handler
 
+from experiments.gateway.envelope import envelope
 from models_registry.errors import Detail, ShipworthyError
-
-
-def envelope(
-    code: str, message: str, details: Iterable[Detail], request_id: str
-) -> dict[str, object]:
-    """The error envelope of DESIGN section 10."""
-    return {
-        "error": {
-            "code": code,
-            "message": message,
-            "details": [
-                {"field": d.field, "code": d.code, "message": d.message}
-                for d in details
-            ],
-            "request_id": request_id,
-        }
-    }
 
 
 def _flatten(value: object, field: str = "") -> list[Detail]:

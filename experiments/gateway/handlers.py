@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from typing import TypeVar, cast
 
 from experiments.gateway.keys import Key
+from models_registry.errors import ShipworthyError
 
 T = TypeVar("T")
 
@@ -73,6 +74,8 @@ class Services:
 
 
 Handler = Callable[[Request, Services], Awaitable[Response]]
+ErrorForm = Callable[[ShipworthyError, Mapping[str, str]], Response]
+"""Renders an error, given the path's parameters, as one protocol wants it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,6 +87,10 @@ class Route:
         scope: Scope the key must have; None: open to all.
         body_limit: Bytes (decoded); a larger body is answered with 413.
         summary: For the OpenAPI page.
+        key_parameter: Name of the path parameter that may hold a publishable key.
+        request_type: Type of the JSON body, for the OpenAPI page.
+        response_type: Type of the JSON answer, for the OpenAPI page.
+        render_error: The route's own form of errors; None: the envelope.
     """
 
     method: str
@@ -92,3 +99,7 @@ class Route:
     scope: str | None
     body_limit: int = 262_144
     summary: str = ""
+    key_parameter: str = ""
+    request_type: type | None = None
+    response_type: type | None = None
+    render_error: "ErrorForm | None" = None
