@@ -292,3 +292,60 @@ _NESTED: dict[str, Callable[[Json, Groups], Test]] = {
     "$all": _has_all,
     "$alli": lambda wanted, groups: _has_all(wanted, groups, fold=True),
 }
+
+
+_OPERATORS = frozenset(
+    {*_COMPARISONS, *_VERSIONS, *_SIMPLE, *_NESTED, "$inGroup", "$notInGroup"}
+)
+_LISTS = frozenset({"$in", "$nin", "$ini", "$nini", "$all", "$alli"})
+
+
+def problem_with(condition: object) -> str | None:
+    """What is wrong with an audience, where, and the remedy; None: nothing.
+
+    At run time an unknown operator is merely false; when an audience is saved it is
+    a mistake worth naming.
+    """
+    return _problem(condition, "audience")
+
+
+def _problem(condition: object, place: str) -> str | None:
+    if not isinstance(condition, Mapping):
+        return f"{place} is {condition!r}; use an object of attributes"
+    for key, value in condition.items():
+        here = f"{place}.{key}"
+        if key in {"$or", "$and", "$nor"}:
+            if not isinstance(value, list):
+                return f"{here} is {value!r}; use a list of conditions"
+            problems = [_problem(part, f"{here}[{n}]") for n, part in enumerate(value)]
+            found = next((problem for problem in problems if problem), None)
+        elif key == "$not":
+            found = _problem(value, here)
+        elif str(key).startswith("$") and key != "$groups":
+            found = f"{here}: {key} stands where an attribute's name should"
+        else:
+            found = _value_problem(value, here)
+        if found:
+            return found
+    return None
+
+
+def _value_problem(value: object, place: str) -> str | None:
+    if not isinstance(value, Mapping) or not any(str(k)[:1] == "$" for k in value):
+        return None
+    for operator, wanted in value.items():
+        here = f"{place}.{operator}"
+        if operator not in _OPERATORS:
+            return (
+                f"{here}: unknown operator; use one of {', '.join(sorted(_OPERATORS))}"
+            )
+        if operator in _LISTS and not isinstance(wanted, list):
+            return f"{here} is {wanted!r}; use a list"
+        if operator in {"$regex", "$regexi"}:
+            try:
+                re2.compile(str(wanted), _QUIET)
+            except re2.error as error:
+                return f"{here}: {wanted!r} is no pattern RE2 reads ({error})"
+        if operator == "$not" and (found := _value_problem(wanted, here)):
+            return found
+    return None

@@ -25,7 +25,7 @@ async def count_request(key: Key, redis: Redis, now: float) -> None:
         RateLimitedError: The key's requests of this minute are used up.
     """
     minute = int(now // _WINDOW)
-    name = f"rate:{key.id}:{minute}"
+    name = f"shipworthy:rate:{key.id}:{minute}"
     try:
         async with redis.pipeline(transaction=False) as pipeline:
             pipeline.incr(name)

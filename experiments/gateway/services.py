@@ -51,7 +51,7 @@ def check_new_key(
 
 
 @transaction.atomic
-def create_key(
+def create_key(  # noqa: PLR0913 # keyword-only, all of one key
     *,
     label: str,
     client: str,

@@ -32,19 +32,33 @@ class Catalogue:
         return np.array([index[i] for i in item_ids if i in index], dtype=np.int64)
 
 
-def top_k(scores: NDArray[np.float32], k: int) -> NDArray[np.int64]:
+def top_k(
+    scores: NDArray[np.float32], k: int, behind: NDArray[np.bool_] | None = None
+) -> NDArray[np.int64]:
     """Indices of the k best scores, best first.
 
-    Ties go to the lower index, so that a list is the same on every machine; items
-    scored minus infinity are left out.
+    Ties go to the lower index, so that a list is the same on every machine. Items
+    scored minus infinity or NaN are left out.
+
+    Args:
+        scores: float32[items].
+        k: Longest result.
+        behind: bool[items], items that stand behind all others of the same score.
     """
+    worst = -np.inf
     if k < len(scores):
-        worst = np.partition(scores, len(scores) - k)[len(scores) - k]
-        best = np.flatnonzero(scores >= worst)
+        # Negated, since partition is slow where many equal values are the smallest.
+        worst = -np.partition(-scores, k - 1)[k - 1]
+        if np.isnan(worst):
+            worst = -np.inf
+    above = np.flatnonzero(scores > worst)
+    level = np.flatnonzero(scores == worst) if worst > -np.inf else above[:0]
+    if behind is None:
+        order = np.argsort(-scores[above], kind="stable")
     else:
-        best = np.arange(len(scores))
-    best = best[scores[best] > -np.inf]
-    return best[np.argsort(-scores[best], kind="stable")[:k]]
+        order = np.lexsort((behind[above], -scores[above]))
+        level = level[np.argsort(behind[level], kind="stable")]
+    return np.concatenate((above[order], level))[:k]
 
 
 class CatalogueScorer(ABC):

@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from scoring.engine import metrics
+from scoring.engine.catalogue import top_k
 from scoring.engine.errors import EvaluationError
 from scoring.engine.protocol import History, Scorer
 
@@ -163,19 +164,6 @@ def paired_difference(
     return Figure(float(difference.mean()), float(lower[0]), float(upper[0]))
 
 
-def top_k_against_ties(
-    scores: NDArray[np.float32], relevant: NDArray[np.bool_], k: int
-) -> NDArray[np.int64]:
-    """The k best indices; among equal scores relevant items stand last.
-
-    NaN counts as the worst score, and minus infinity is never listed.
-    """
-    scores = np.where(np.isnan(scores), np.float32(-np.inf), scores)
-    worst = np.partition(scores, -k)[-k] if k < len(scores) else -np.inf
-    best = np.flatnonzero((scores >= worst) & (scores > -np.inf))
-    return best[np.lexsort((best, relevant[best], -scores[best]))][:k]
-
-
 def _judge(scorer: Scorer, cases: Sequence[EvaluationCase], k: int) -> _Judged:
     index = {item_id: i for i, item_id in enumerate(scorer.item_ids)}
     n, n_items = len(cases), len(index)
@@ -208,7 +196,7 @@ def _judge_one(
     relevant = np.zeros(len(scores), dtype=bool)
     known = [index[i] for i in wanted if i in index]
     relevant[known] = True
-    best = top_k_against_ties(scores, relevant, judged.hits.shape[1])
+    best = top_k(scores, judged.hits.shape[1], behind=relevant)
     judged.hits[row, : len(best)] = relevant[best]
     judged.relevant[row] = len(wanted)
     judged.listed[row] = len(best)

@@ -10,7 +10,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-BLOCK_ROWS = 256
+BLOCK_CELLS = 800_000  # logits held at once: a block must stay in cache
 
 
 class _BlockedCrossEntropy(torch.autograd.Function):
@@ -22,8 +22,9 @@ class _BlockedCrossEntropy(torch.autograd.Function):
         grad_embedding = torch.zeros_like(embedding)  # [items, width]
         loss = hidden.new_zeros(())
         scaled = weight / weight.sum()
-        for start in range(0, len(hidden), BLOCK_ROWS):
-            block = slice(start, start + BLOCK_ROWS)
+        rows = max(16, BLOCK_CELLS // len(embedding))
+        for start in range(0, len(hidden), rows):
+            block = slice(start, start + rows)
             state, wanted = hidden[block], target[block, None]
             share = scaled[block, None]
             logits = state @ embedding.T  # [block, items]
