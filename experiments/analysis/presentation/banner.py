@@ -69,6 +69,9 @@ class Reader:
     may_change: bool = False
 
 
+NO_CONTROL = VariantInfo("", "A", "control", is_control=True, weight=0.0, users=0)
+
+
 @dataclass(frozen=True)
 class Facts:
     """A report's parts that the sentences speak of."""
@@ -90,7 +93,7 @@ class Facts:
             roles.setdefault(metric.role, []).append(metric)
         return cls(
             content=content,
-            control=next((v for v in ordered if v.is_control), ordered[0]),
+            control=next((v for v in ordered if v.is_control), NO_CONTROL),
             challengers=tuple(v for v in ordered if not v.is_control),
             primary=next(iter(roles.get("primary", [])), None),
             secondary=tuple(roles.get("secondary", [])),

@@ -14,6 +14,7 @@ from experiments.analysis.presentation import overview as overview_view
 from experiments.analysis.presentation import situation
 from experiments.analysis.presentation.banner import Reader
 from experiments.analysis.presentation.report import present
+from experiments.analysis.presentation.variants import planned_variants
 from experiments.analysis.services import request_analysis
 from experiments.design.lifecycle import Action, Status, allowed_actions
 from experiments.design.models import Experiment, Placement
@@ -29,7 +30,7 @@ def _experiment(key: str) -> Experiment:
 
 
 def _reader(request: HttpRequest, experiment: Experiment) -> Reader:
-    decides = has_role(request.user, "growth", "administrator")
+    decides = has_role(request.user, "growth")
     allowed = allowed_actions(experiment.status)
     running = experiment.status in {Status.RUNNING, Status.PAUSED}
     return Reader(
@@ -37,7 +38,7 @@ def _reader(request: HttpRequest, experiment: Experiment) -> Reader:
         may_keep=decides and Action.CONCLUDE in allowed,
         may_roll_back=decides and Action.ROLL_BACK in allowed,
         may_analyse=running
-        and (decides or has_role(request.user, "analyst", "administrator")),
+        and (decides or has_role(request.user, "analyst")),
         may_change=decides,
     )
 
@@ -68,7 +69,8 @@ def overview(request: HttpRequest) -> HttpResponse:
             "states": [(s.value, situation.status_tag(s).word) for s in Status],
             "placements": Placement.objects.order_by("key"),
             "page": page,
-            "may_create": has_role(request.user, "growth", "administrator"),
+            "may_create": has_role(request.user, "growth"),
+            "section": "experiments",
         },
     )
 
@@ -104,10 +106,12 @@ def report(request: HttpRequest, key: str) -> HttpResponse:
             undone=decided,
             now=timezone.now(),
         ),
+        "section": "experiments",
         "champion": selectors.champion_of(experiment),
     }
     if shown is None:
         context["banner"] = situation.without_report(experiment, job, reader)
+        context["variants"] = planned_variants(experiment.variants.all())
         return render(request, "analysis/no_report.html", context)
     context["page"] = present(
         selectors.content_of(shown),
@@ -135,6 +139,7 @@ def history(request: HttpRequest, key: str) -> HttpResponse:
             "experiment": experiment,
             "tag": situation.status_tag(experiment.status),
             "entries": entries,
+            "section": "experiments",
         },
     )
 
