@@ -10,6 +10,8 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
+import psutil
+
 TETHER = Path(__file__).with_name("tether.py")
 POLL_S = 0.02
 
@@ -142,14 +144,13 @@ def end_group(group: int) -> None:
 
 
 def wait_until_gone(pid: int, timeout_s: float) -> bool:
-    """Whether a process that is not our child ended within ``timeout_s`` seconds."""
+    """Whether a process ended within ``timeout_s`` seconds; zombies have."""
     deadline = time.monotonic() + timeout_s
     while time.monotonic() < deadline:
         try:
-            os.kill(pid, 0)
-        except ProcessLookupError:
+            if psutil.Process(pid).status() == psutil.STATUS_ZOMBIE:
+                return True
+        except psutil.NoSuchProcess:
             return True
-        except PermissionError:
-            pass
         time.sleep(POLL_S)
     return False

@@ -24,6 +24,16 @@ TEMPLATE = "template_migrated"
 TEMPLATE_LOCK = 7_301_959  # an advisory lock's number: the first worker migrates
 # Set by the first process of a run for its xdist workers.
 ROOT_VARIABLE = "TEST_SERVERS_ROOT"
+VARIABLES = (
+    "DATABASE_URL",
+    "REDIS_URL",
+    "LAKE_URL",
+    "ARTIFACTS_URL",
+    "SHIPWORTHY_ENVIRONMENT",
+    "SHIPWORTHY_DATA_DIR",
+    "SHIPWORTHY_SECRET_KEY",
+    "SHIPWORTHY_UNIT_KEY",
+)
 SOCKET_VARIABLE = "TEST_SERVERS_SOCKET"
 
 
@@ -31,6 +41,8 @@ class Servers:
     """This process's share of the run's servers."""
 
     def __init__(self) -> None:
+        # What the environment was before it led to the test servers.
+        self.outside = {k: v for k, v in os.environ.items() if k not in VARIABLES}
         self.worker = os.environ.get("PYTEST_XDIST_WORKER", "main")
         self.database = f"test_{self.worker}"
         self._postgres: EmbeddedPostgres | None = None
@@ -62,6 +74,16 @@ class Servers:
             "SHIPWORTHY_UNIT_KEY": "a-unit-key-for-tests-that-is-long-enough",
         }
 
+    @contextmanager
+    def data_dir(self) -> Iterator[Path]:
+        """A folder for an installation, within reach of PostgreSQL's user."""
+        folder = Path(tempfile.mkdtemp(dir=self.folder))
+        folder.chmod(0o711)
+        try:
+            yield folder
+        finally:
+            shutil.rmtree(folder, ignore_errors=True)
+
     def stop(self) -> None:
         """Stop what this process started; the first process removes the folders."""
         self.redis.stop()
@@ -75,8 +97,8 @@ class Servers:
         with self._administer() as connection:
             connection.execute("SELECT pg_advisory_lock(%s)", (TEMPLATE_LOCK,))
             missing = not self._exists(connection, TEMPLATE)
+            partial = sql.Identifier(f"{TEMPLATE}_partial")
             if missing:
-                partial = sql.Identifier(f"{TEMPLATE}_partial")
                 connection.execute(sql.SQL("CREATE DATABASE {}").format(partial))
             yield missing
             if missing:
