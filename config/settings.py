@@ -222,6 +222,10 @@ SPECTACULAR_SETTINGS = {
         "experiments.gateway.api.authentication.KeyAuthentication",
         "rest_framework.authentication.SessionAuthentication",
     ],
+    "POSTPROCESSING_HOOKS": [
+        "drf_spectacular.hooks.postprocess_schema_enums",
+        "experiments.gateway.schema.add_storefront_routes",
+    ],
     "ENUM_NAME_OVERRIDES": {"JobStateEnum": "models_registry.models.JobState"},
 }
 
