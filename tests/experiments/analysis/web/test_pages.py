@@ -8,7 +8,7 @@ from pytest_django import DjangoAssertNumQueries
 
 from tests import pages
 
-pytestmark = pytest.mark.django_db
+pytestmark = [pytest.mark.django_db, pytest.mark.urls("tests.urls")]
 
 
 @pytest.fixture
