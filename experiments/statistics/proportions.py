@@ -144,8 +144,22 @@ def difference_score(
         n1: all treatment units.
         delta: tested difference in [-1, 1].
     """
-    d = np.asarray(delta, dtype=np.float64)
-    # The likelihood equation of p0 given p1 = p0 + d is a cubic (appendix I).
+    # Rare is exact, common is not: count what happens to the fewer.
+    flip = x0 + x1 > (n0 + n1) / 2
+    sign = np.where(flip, -1.0, 1.0)
+    a, b = np.where(flip, n0 - x0, x0), np.where(flip, n1 - x1, x1)
+    d = sign * np.asarray(delta, dtype=np.float64)
+    p0 = _restricted(a, n0, b, n1, d)
+    p1 = np.clip(p0 + d, 0.0, 1.0)
+    gap = divide(b, n1) - divide(a, n0) - d
+    variance = divide(p0 * (1 - p0), n0) + divide(p1 * (1 - p1), n1)
+    return sign * _standardised(gap, variance, n0 + n1)
+
+
+def _restricted(
+    x0: FloatArray, n0: FloatArray, x1: FloatArray, n1: FloatArray, d: FloatArray
+) -> FloatArray:
+    """Return the likeliest p0 given p1 = p0 + d: a root of a cubic (appendix I)."""
     n = n0 + n1
     a2 = (n1 + 2 * n0) * d - n - (x0 + x1)
     a1 = (n0 * d - n - 2 * x0) * d + x0 + x1
@@ -156,10 +170,14 @@ def difference_score(
     u = np.where(v >= 0, root, -root)
     cosine = np.clip(divide(v, u**3), -1.0, 1.0)
     angle = np.where(u == 0, 0.0, (np.pi + np.arccos(np.nan_to_num(cosine))) / 3)
-    p0 = np.clip(2 * u * np.cos(angle) - shift, np.maximum(-d, 0), np.minimum(1 - d, 1))
-    p1 = np.clip(p0 + d, 0.0, 1.0)
-    gap = divide(x1, n1) - divide(x0, n0) - d
-    return _standardised(gap, divide(p0 * (1 - p0), n0) + divide(p1 * (1 - p1), n1), n)
+    p0 = 2 * u * np.cos(angle) - shift
+    # The closed form loses digits of a rare p0; Newton steps bring them back.
+    for _ in range(3):
+        value = a0 + p0 * (a1 + p0 * (a2 + p0 * n))
+        step = divide(value, a1 + p0 * (2 * a2 + 3 * n * p0))
+        p0 = np.where(np.abs(step) < 1e-6, p0 - step, p0)
+    p0 = np.where(d == 0, divide(x0 + x1, n), p0)
+    return np.clip(p0, np.maximum(-d, 0.0), np.minimum(1 - d, 1.0))
 
 
 @quiet

@@ -104,7 +104,7 @@ def clean(log: pa.Table, parameters: RunParameters) -> tuple[Interactions, Clean
         too_old = drop(
             wanted=microseconds > 0, query=_TOO_OLD, microseconds=microseconds
         )
-        rows = database.execute(_IN_ORDER).to_arrow_table()
+        rows = database.sql(_IN_ORDER).to_arrow_table()
     cleaning = Cleaning(read, non_stock, cancelled, duplicates, too_old, rows.num_rows)
     return _indexed(rows, parameters), cleaning
 

@@ -43,7 +43,7 @@ def read_log(
         SELECT {", ".join(COLUMNS)} FROM read_parquet($files, hive_partitioning=true)
         WHERE list_contains($names, name)
           AND ($until IS NULL OR timestamp < CAST($until AS TIMESTAMPTZ))
-          AND batch <= map_extract_value($batches, shard)
+          AND batch <= map($shards, $batches)[shard]
     """  # noqa: S608 - our own column names
 
     def read() -> pa.Table:
@@ -51,13 +51,14 @@ def read_log(
         if not files:
             return pa.table({name: pa.array([], pa.string()) for name in COLUMNS})
         with connect(lake.url, threads=1) as database:
-            return database.execute(
+            return database.sql(
                 query,
-                {
+                params={
                     "files": [file.removeprefix("file://") for file in files],
                     "names": list(names),
                     "until": until,
-                    "batches": dict(batches),
+                    "shards": list(batches),
+                    "batches": list(batches.values()),
                 },
             ).to_arrow_table()
 

@@ -18,7 +18,7 @@ from experiments.statistics.guardrails import (
     proportion_non_inferiority,
 )
 from experiments.statistics.means import welch
-from experiments.statistics.numeric import StatisticsError
+from experiments.statistics.numeric import StatisticsError, normal_tail
 from experiments.statistics.ratios import linearised
 from experiments.statistics.relative import fieller
 from experiments.statistics.sequential import (
@@ -181,6 +181,22 @@ def test_a_certain_arm_is_not_mistaken_for_no_effect() -> None:
     got = proportions.difference(0, 100, 5, 100)
     assert 0.02 < float(got.p_value) < 0.06
     assert float(got.upper) > 0.05
+
+
+@pytest.mark.parametrize(
+    ("units", "rate"), [(50, 0.1), (10**6, 1e-3), (10**7, 1e-6), (10**9, 1 - 1e-4)]
+)
+def test_the_score_is_the_pooled_z_at_no_effect_however_rare_the_event(
+    units: int, rate: float
+) -> None:
+    rng = np.random.default_rng(0)
+    x = rng.binomial(units, rate, (2, 500)).astype(np.float64)
+    got = proportions.difference(x[0], units, x[1], units)
+    pooled = x.sum(axis=0) / (2 * units)
+    error = np.sqrt(pooled * (1 - pooled) * 2 / units * 2 * units / (2 * units - 1))
+    z = (x[1] - x[0]) / units / np.where(error > 0, error, 1.0)
+    np.testing.assert_allclose(got.p_value, 2 * normal_tail(np.abs(z)), rtol=1e-6)
+    assert (got.excludes_zero == (got.p_value < 0.05)).all()
 
 
 def test_a_weightless_arm_with_units_is_a_certain_mismatch() -> None:

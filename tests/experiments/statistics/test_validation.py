@@ -1,8 +1,10 @@
 """Error rates and coverage by simulation: 2,000 experiments a cell, seed = cell number.
 
 The band is the 99.99 % binomial one for 5 % and 2,000 draws: [3.1, 6.9] %.
+``pytest -o log_cli=true --log-cli-level=INFO`` shows every rate.
 """
 
+import logging
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -24,6 +26,7 @@ from experiments.statistics.ratios import ratio_difference, ratio_lift
 from experiments.statistics.relative import fieller
 from experiments.statistics.sequential import Look, always_valid
 
+logger = logging.getLogger(__name__)
 SIMULATIONS = 2000
 LOW, HIGH = 0.031, 0.069
 LIFTS = (0.0, 0.02, 0.2)
@@ -48,7 +51,11 @@ CELLS = (
 
 def rate(result: Comparison, truth: float = 0.0) -> float:
     """Share of simulations whose interval leaves the truth out."""
-    return float(((result.lower > truth) | (result.upper < truth)).mean())
+    share = float(((result.lower > truth) | (result.upper < truth)).mean())
+    logger.info(
+        "%s, %s effect %+.4g: %.2f %%", result.method, result.scale, truth, 100 * share
+    )
+    return share
 
 
 def arms(
