@@ -183,7 +183,7 @@ def _store(
         look=content.plan.look,
         as_of=question.scope.as_of,
         batches=dict(question.scope.batches),
-        content=msgspec.to_builtins(content),
+        content=msgspec.json.decode(msgspec.json.encode(content)),
     )
 
 
