@@ -179,7 +179,7 @@ USE_I18N = True
 USE_THOUSAND_SEPARATOR = True
 STATIC_URL = "/static/"
 STATIC_ROOT = DATA_DIR / "static"
-STATIC_ROOT.mkdir(parents=True, exist_ok=True)  # whitenoise warns where it is absent
+STATIC_ROOT.mkdir(parents=True, exist_ok=True)  # WhiteNoise warns of an absent one
 STATICFILES_DIRS = [BASE_DIR / "templates" / "static"]
 WHITENOISE_USE_FINDERS = True
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
@@ -232,6 +232,8 @@ SPECTACULAR_SETTINGS = {
 # What a lower wing needs of a higher one, by dotted name (DESIGN section 9).
 PLAN_PUBLISHER = "experiments.assignment.services.request_publish"
 CONDITION_CHECK = "experiments.assignment.conditions.problem_with"
+ANALYSIS_VERDICT = "experiments.decisions.verdict.verdict_of"
+
 JOB_TASKS = {
     "train": ("scoring.training.tasks.train", "train"),
     "analyse": ("experiments.analysis.tasks.analyse", "analyse"),
