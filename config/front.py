@@ -15,7 +15,6 @@ from redis.asyncio import Redis
 from redis.exceptions import RedisError
 
 from config import storefront
-from config.health import Readiness
 from config.proxy import SiteProxy
 from experiments.assignment.holder import PlanHolder
 from experiments.gateway.rsgi import HTTPProtocol, RSGIAdapter, Scope
@@ -40,7 +39,6 @@ class Front:
         holder = storefront.make_holder(saved=True)
         await _first_plan(holder, self._redis)
         services = storefront.make_services(self._redis, holder)
-        services.provide(Readiness({"plan": lambda: holder.loaded}))
         dispatcher = storefront.make_dispatcher(holder)
         self._adapter = RSGIAdapter(dispatcher, services, self._proxy)
         self._following = asyncio.create_task(

@@ -15,6 +15,7 @@ from experiments.assignment.holder import PlanHolder
 from experiments.gateway.handlers import Request, Response, Route, Services
 
 TIMEOUT_SECONDS = 1.0
+LAST_DRAIN_KEY = "shipworthy:events:last_drain"  # unix seconds, set by the drain
 Fact = dict[str, object]
 
 
@@ -76,7 +77,7 @@ async def _fact(check: Awaitable[Fact]) -> Fact:
 
 
 async def _redis(redis: Redis) -> Fact:
-    drained = await redis.get(settings.LAST_DRAIN_KEY)
+    drained = await redis.get(LAST_DRAIN_KEY)
     if drained is None:
         return {"last_drain_seconds": None}
     return {"last_drain_seconds": round(max(0.0, time.time() - float(drained)), 1)}

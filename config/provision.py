@@ -3,6 +3,7 @@
 import json
 import os
 import secrets
+from collections.abc import Mapping
 from pathlib import Path
 
 from django.contrib.auth.models import Group, Permission, User
@@ -52,7 +53,6 @@ def provision_roles() -> None:
 @transaction.atomic
 def provision_people() -> dict[str, str]:
     """One person per role with a new random password: role -> password."""
-    provision_roles()
     passwords: dict[str, str] = {}
     for role in ROLES:
         user, _ = User.objects.get_or_create(username=role, defaults={"is_staff": True})
@@ -65,14 +65,8 @@ def provision_people() -> dict[str, str]:
     return passwords
 
 
-def provision_keys(*, simulate: bool = False) -> dict[str, str]:
-    """One API key of each kind: kind -> key, shown this once."""
-    wanted = dict(KEYS)
-    if simulate:
-        wanted["simulate"] = (
-            "secret",
-            ("evaluate", "recommend", "events", "catalogue", "manage", "simulate"),
-        )
+def provision_keys(kinds: Mapping[str, tuple[str, tuple[str, ...]]]) -> dict[str, str]:
+    """One API key of each kind: name -> key, shown this once."""
     return {
         name: create_key(
             label=f"{name} key of the installation",
@@ -80,12 +74,12 @@ def provision_keys(*, simulate: bool = False) -> dict[str, str]:
             kind=kind,
             scopes=scopes,
         )[1]
-        for name, (kind, scopes) in wanted.items()
+        for name, (kind, scopes) in kinds.items()
     }
 
 
 def write_credentials(
-    path: Path, *, url: str, users: dict[str, str], keys: dict[str, str]
+    path: Path, *, url: str, users: Mapping[str, str], keys: Mapping[str, str]
 ) -> None:
     """Keep addresses, passwords and keys where only their owner reads (mode 600)."""
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -93,21 +87,29 @@ def write_credentials(
     draft.unlink(missing_ok=True)
     with os.fdopen(
         os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w"
-    ) as f:
-        json.dump({"url": url, "users": users, "keys": keys}, f, indent=2)
+    ) as file:
+        json.dump(
+            {"url": url, "users": dict(users), "keys": dict(keys)}, file, indent=2
+        )
     draft.replace(path)
 
 
-def provision(path: Path, *, url: str, simulate: bool = False) -> Path:
-    """Set up a new installation's people and keys, and write their credentials.
+@transaction.atomic
+def provision(*, credentials: Path, url: str) -> None:
+    """Set up people and keys on the first run; later runs only renew the address."""
+    provision_roles()
+    if credentials.exists():
+        known = json.loads(credentials.read_text())
+        users, keys = known["users"], known["keys"]
+    else:
+        users, keys = provision_people(), provision_keys(KEYS)
+    write_credentials(credentials, url=url, users=users, keys=keys)
 
-    Does nothing when the file exists: passwords and keys are kept.
-    """
-    if not path.exists():
-        write_credentials(
-            path,
-            url=url,
-            users=provision_people(),
-            keys=provision_keys(simulate=simulate),
-        )
-    return path
+
+def provision_simulation(credentials: Path) -> None:
+    """Add the key of the demonstration: it may set the shop's clock."""
+    known = json.loads(credentials.read_text())
+    known["keys"] |= provision_keys(
+        {"simulate": ("secret", ("recommend", "events", "simulate"))}
+    )
+    write_credentials(credentials, **known)

@@ -119,7 +119,7 @@ class SiteProxy:
 
 def _url(scope: Scope) -> URL:
     """The address on the site; the server gave us the path decoded."""
-    path = quote(scope.path, safe="/%:@!$&'()*+,;=~-._")
+    path = quote(scope.path, safe="/:@!$&'()*+,;=~-._")
     query = f"?{scope.query_string}" if scope.query_string else ""
     return URL(f"http://site{path}{query}", encoded=True)
 

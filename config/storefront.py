@@ -53,6 +53,7 @@ def make_services(redis: Redis, holder: PlanHolder) -> Services:
     """Everything handlers may use, around the clients of one event loop."""
     services = Services(Clock(), UnitHasher(settings.UNIT_KEY), holder)
     services.provide(redis, as_type=Redis)
+    services.provide(health.Readiness({"plan": lambda: holder.loaded}))
     return services
 
 

@@ -193,11 +193,8 @@ class Supervisor:
             start_new_session=True,
         )
 
-    def launch(self, *, simulate: bool = False) -> None:
+    def launch(self) -> None:
         """Start everything, in order, and return when the product answers.
-
-        Args:
-            simulate: Make a key, too, that may set the time of what it sends.
 
         Raises:
             InstallationBusyError: Another supervisor runs this installation.
@@ -205,8 +202,7 @@ class Supervisor:
         """
         self.start_servers()
         credentials = str(self.installation.credentials)
-        extra = ("--simulate",) if simulate else ()
-        self.manage("prepare", "--credentials", credentials, "--url", self.url, *extra)
+        self.manage("prepare", "--credentials", credentials, "--url", self.url)
         self.start_programs()
         self.wait_ready()
 

@@ -28,16 +28,16 @@ from config.demo.storefront import StorefrontError  # noqa: E402
 from config.demo.synthetic import SyntheticWorld  # noqa: E402
 from config.demo.truth import true_values  # noqa: E402
 from config.demo.world import World  # noqa: E402
+from config.provision import provision_simulation  # noqa: E402
 from experiments.events.selectors import count_events  # noqa: E402
 from models_registry.errors import ShipworthyError  # noqa: E402
 
 SEQUENCE = {
     "width": 48,
-    "epochs": 5,
-    "learning_rate": 0.003,
+    "epochs": 4,
+    "learning_rate": 0.004,
     "dropout": 0.1,
-    "embedding_dropout": 0.15,
-    "batch_tokens": 3000,
+    "embedding_dropout": 0.1,
 }
 
 
@@ -46,6 +46,7 @@ def main() -> int:
     arguments = _arguments()
     console = Console(stderr=False, soft_wrap=True)
     started = time.monotonic()
+    provision_simulation(data_dir() / "credentials.json")
     known = credentials(data_dir() / "credentials.json")
     world, plan = _world(arguments)
     job = MainJob(world, plan, url=known["url"], keys=known["keys"], console=console)

@@ -111,5 +111,5 @@ class ApiKeyAdmin(ModelAdmin):  # type: ignore[misc] # unfold has no types
     def revoke(self, request: HttpRequest, queryset: QuerySet[ApiKey]) -> None:
         """Make the selected keys worthless."""
         for key in queryset:
-            services.revoke_key(key=key)
+            services.revoke_key(key)
         messages.success(request, f"Revoked {len(queryset)}.")

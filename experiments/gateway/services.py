@@ -91,7 +91,7 @@ def create_key(  # noqa: PLR0913 # keyword-only, all of one key
 
 
 @transaction.atomic
-def revoke_key(*, key: ApiKey) -> None:
+def revoke_key(key: ApiKey) -> None:
     """Make a key worthless, within a second everywhere; a revoked one stays so."""
     ApiKey.objects.filter(pk=key.pk, revoked_at=None).update(revoked_at=timezone.now())
     key.refresh_from_db()

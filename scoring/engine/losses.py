@@ -55,5 +55,7 @@ def blocked_cross_entropy(
         target: int64[rows].
         weight: float32[rows], at least 0, not all 0.
     """
-    loss: Tensor = _BlockedCrossEntropy.apply(hidden, embedding, target, weight)
+    loss: Tensor = _BlockedCrossEntropy.apply(  # type: ignore[no-untyped-call]
+        hidden, embedding, target, weight
+    )  # torch leaves apply untyped
     return loss

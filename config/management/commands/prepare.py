@@ -1,10 +1,9 @@
-import json
 from argparse import ArgumentParser
 from pathlib import Path
 
 from django.core.management import BaseCommand, call_command
 
-from config.provision import provision, write_credentials
+from config.provision import provision
 
 
 class Command(BaseCommand):
@@ -17,16 +16,8 @@ class Command(BaseCommand):
         """Declare where credentials go and what address they name."""
         parser.add_argument("--credentials", type=Path, required=True)
         parser.add_argument("--url", required=True)
-        parser.add_argument(
-            "--simulate", action="store_true", help="a key that may set the time, too"
-        )
 
-    def handle(
-        self, *, credentials: Path, url: str, simulate: bool, **_options: object
-    ) -> None:
+    def handle(self, *, credentials: Path, url: str, **_options: object) -> None:
         """Do both; a second run changes nothing but the address."""
         call_command("migrate", interactive=False, verbosity=0)
-        provision(credentials, url=url, simulate=simulate)
-        known = json.loads(credentials.read_text())
-        if known["url"] != url:
-            write_credentials(credentials, **(known | {"url": url}))
+        provision(credentials=credentials, url=url)

@@ -11,14 +11,14 @@ from typing import ClassVar, Self
 import numpy as np
 from numpy.typing import NDArray
 
-from scoring.engine.artifact import Artifact, library_versions
+from scoring.engine.artifact import Artifact, ArtifactError, library_versions
 from scoring.engine.catalogue import CatalogueScorer
-from scoring.engine.errors import ArtifactError, TrainingCancelled
 from scoring.engine.parameters import Parameters, parameter
 from scoring.engine.protocol import (
     SECONDS_PER_DAY,
     History,
     Interactions,
+    TrainingCancelled,
     TrainingContext,
 )
 
@@ -88,9 +88,10 @@ def decayed_counts(
         weights *= 0.5 ** (age_days / half_life_days)
     if window_days:
         weights[age_days > window_days] = 0.0
-    return np.bincount(
+    counts: NDArray[np.float64] = np.bincount(
         interactions.item, weights=weights, minlength=interactions.n_items
-    )
+    ).astype(np.float64, copy=False)
+    return counts
 
 
 class PopularityScorer(CatalogueScorer):
