@@ -205,12 +205,16 @@ def content(
         events_read=412_800,
         users=sum(users),
         excluded_users=41,
-        plan=LookPlan(
-            0.05, 2, 1 + (days >= 14), 14, float(days), days / 14, 2.264, 2
-        ),
+        plan=LookPlan(0.05, 2, 1 + (days >= 14), 14, float(days), days / 14, 2.264, 2),
         variants=tuple(
             VariantInfo(
-                key, key.upper(), label, key == "a", 1 / 3, n, model="home",
+                key,
+                key.upper(),
+                label,
+                key == "a",
+                1 / 3,
+                n,
+                model="home",
                 model_version=1,
             )
             for key, label, n in zip("abc", labels, users, strict=True)

@@ -29,7 +29,7 @@ class Offline:
     model: str
     number: int
     label: str
-    figures: dict[str, dict[str, float]]
+    figures: dict[str, dict[str, float | None]]
     protocol: dict[str, object]
     registered_at: datetime
     job_id: int | None
@@ -168,9 +168,7 @@ def experiments_matching(
     """Experiments by name, state and placement; running ones first."""
     found = Experiment.objects.select_related("placement", "owner")
     if words:
-        found = found.filter(name__icontains=words) | found.filter(
-            key__icontains=words
-        )
+        found = found.filter(name__icontains=words) | found.filter(key__icontains=words)
     if status in set(Status):
         found = found.filter(status=status)
     elif not status:

@@ -77,6 +77,12 @@ def effect(metric: MetricResult, estimate: float | None) -> str:
     return f"{lower_first(metric.name)} {'up' if estimate >= 0 else 'down'} {size}"
 
 
+def short(metric: MetricResult) -> str:
+    """A name short enough for an axis: ``Clicked a recommendation``."""
+    who = re.match(r"(?:share of )?shoppers who (.*)", metric.name, re.I)
+    return who[1][:1].upper() + who[1][1:] if who else metric.name
+
+
 def lower_first(text: str) -> str:
     """The text inside a sentence: its first letter small, unless an abbreviation."""
     if len(text) > 1 and text[1].isupper():

@@ -21,6 +21,7 @@ from scoring.training.presentation.scores import (
     interval_of,
     label,
     length,
+    padded,
     score_of,
     written,
 )
@@ -174,9 +175,7 @@ def _scale(ordered: Sequence[Registered]) -> tuple[float, float]:
         if (score := score_of(r.evaluation, MAIN)) is not None
         for bound in score.bounds
     ]
-    low, high = (min(bounds), max(bounds)) if bounds else (0.0, 1.0)
-    room = (high - low) or 0.01
-    return low - 0.15 * room, high + 0.15 * room
+    return padded(bounds)
 
 
 def _row(
@@ -255,9 +254,7 @@ def _paired(pair: Figure | None) -> Paired | None:
     return Paired(tag, numbers.signed(pair.value, 4), bounds)
 
 
-def _banner(
-    ordered: Sequence[Registered], paired: dict[int, Figure | None]
-) -> Banner:
+def _banner(ordered: Sequence[Registered], paired: dict[int, Figure | None]) -> Banner:
     reference = ordered[0]
     base = score_of(reference.evaluation, MAIN)
     scored = [
@@ -285,9 +282,7 @@ def _banner(
         )
     value, best = max(scored, key=lambda pair: pair[0])
     pair = paired.get(best.version.pk)
-    shown += (
-        BannerFact("best of the others", str(best.version), f"NDCG {value:.4f}"),
-    )
+    shown += (BannerFact("best of the others", str(best.version), f"NDCG {value:.4f}"),)
     return Banner(
         tone="info",
         icon="flag",

@@ -28,7 +28,6 @@ LABELS = {
     "cases": "Judged cases",
     "versions": "Libraries",
 }
-LONGEST = 60
 
 
 @dataclass(frozen=True)
@@ -41,15 +40,21 @@ class Fact:
 
 
 def facts(values: Mapping[str, object], prefix: str = "") -> tuple[Fact, ...]:
-    """A nested mapping as facts, in its own order; empty values are left out."""
+    """A nested mapping as facts, known ones first; empty values are left out."""
     found: list[Fact] = []
-    for name, value in values.items():
+    for name in sorted(values, key=_rank):
+        value = values[name]
         label = f"{prefix}{LABELS.get(name, name.replace('_', ' ').capitalize())}"
         if isinstance(value, Mapping):
             found.extend(facts(value, prefix=f"{label}: "))
         elif value not in (None, "", [], ()):
             found.append(Fact(label, _text(name, value), is_code=_is_code(value)))
     return tuple(found)
+
+
+def _rank(name: str) -> tuple[int, str]:
+    known = list(LABELS)
+    return (known.index(name) if name in known else len(known), name)
 
 
 def _text(name: str, value: object) -> str:

@@ -120,7 +120,7 @@ def page(job: Job, now: datetime) -> RunPage:
         curve=_curve(job),
         parameters=facts(job.parameters),
         results=facts(job.result),
-        log="\n".join(str(line) for line in job.logs[-LOG_LINES:]),
+        log="\n".join(str(line) for line in reversed(job.logs[-LOG_LINES:])),
         error=job.error.strip(),
     )
 

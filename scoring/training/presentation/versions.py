@@ -12,10 +12,13 @@ from scoring.training.presentation.scores import (
     interval_of,
     label,
     length,
+    padded,
     score_of,
     written,
 )
 from scoring.training.selectors import Registered
+
+USES_SHOWN = 5
 
 
 @dataclass(frozen=True)
@@ -84,10 +87,13 @@ class VersionPage:
     manifest: tuple[Fact, ...]
     moves: tuple[Fact, ...]
     used: tuple[tuple[str, str, str, str], ...]
+    used_more: int
     notes: str
 
 
-def cards(models: Sequence[Model], found: Sequence[Registered]) -> tuple[ModelCard, ...]:
+def cards(
+    models: Sequence[Model], found: Sequence[Registered]
+) -> tuple[ModelCard, ...]:
     """Every model with its versions; the bars of a model share a scale."""
     made = []
     for model in models:
@@ -98,7 +104,7 @@ def cards(models: Sequence[Model], found: Sequence[Registered]) -> tuple[ModelCa
             if (score := score_of(r.evaluation, "ndcg"))
             for b in score.bounds
         ]
-        scale = (0.0, max(bounds) * 1.08) if bounds and max(bounds) > 0 else (0.0, 1.0)
+        scale = padded(bounds)
         champion = next((str(r.version) for r in own if "champion" in r.aliases), "")
         made.append(
             ModelCard(
@@ -143,7 +149,7 @@ def _row(registered: Registered, scale: tuple[float, float]) -> Row:
         size=numbers.size(version.size_bytes),
         used=tuple(
             (v.experiment.key, f"{v.letter}, {v.experiment.name}")
-            for v in registered.variants[:3]
+            for v in registered.variants[:2]
         ),
     )
 
@@ -185,8 +191,9 @@ def page(registered: Registered, moves: Sequence[AliasMove]) -> VersionPage:
                 v.experiment.name,
                 v.experiment.get_status_display().lower(),
             )
-            for v in registered.variants
+            for v in registered.variants[:USES_SHOWN]
         ),
+        used_more=max(0, len(registered.variants) - USES_SHOWN),
         notes=version.notes,
     )
 

@@ -40,9 +40,7 @@ def version(request: HttpRequest, model: str, number: int) -> HttpResponse:
     if found is None:
         raise Http404(f"There is no version {number} of {model!r}.")
     page = versions.page(found, selectors.moves_of(found.version))
-    return render(
-        request, "training/version.html", {"page": page, "section": "models"}
-    )
+    return render(request, "training/version.html", {"page": page, "section": "models"})
 
 
 @login_required
