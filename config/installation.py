@@ -14,6 +14,7 @@ from typing import TextIO
 import psutil
 
 from config.embedded.place import outside_path, runtime_path
+from config.env import SETTINGS
 from config.process import POLL_S, end_group
 
 SECRETS = ("SHIPWORTHY_SECRET_KEY", "SHIPWORTHY_UNIT_KEY")
@@ -33,7 +34,7 @@ class Installation:
         data_dir: Made when missing. Everything the product writes lies in it, but
             sockets, and for root in a private folder also PostgreSQL's cluster.
         given: Settings that stand as they are, such as ``DATABASE_URL``; by default
-            those of this process's environment.
+            those in this process's environment. With ``{}`` nothing is taken over.
     """
 
     def __init__(self, data_dir: Path, given: Mapping[str, str] | None = None) -> None:
@@ -41,7 +42,11 @@ class Installation:
         self.logs = self.data_dir / "logs"
         self.credentials = self.data_dir / "credentials.json"
         self.site_socket = runtime_path(self.data_dir) / "site.sock"
-        self._given = dict(os.environ if given is None else given)
+        settings = {setting.name for setting in SETTINGS}
+        outside = dict(os.environ)
+        found = {name: outside.pop(name) for name in settings & outside.keys()}
+        self._outside = outside
+        self._given = found if given is None else dict(given)
         self._groups = self.data_dir / "processes.json"
 
     def given(self, name: str) -> str:
@@ -61,7 +66,7 @@ class Installation:
         for name in ("LAKE_URL", "ARTIFACTS_URL"):
             folder = name.removesuffix("_URL").lower()
             own[name] = self.given(name) or str(self.data_dir / folder)
-        return self._given | own | self.secrets()
+        return self._outside | self._given | own | self.secrets()
 
     def secrets(self) -> dict[str, str]:
         """The given secrets, else those made on the first run and kept (mode 600)."""

@@ -6,7 +6,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Mapping, Sequence
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -52,9 +52,14 @@ class Command:
 
 
 class Process:
-    """A running ``Command``: its whole group is ended, never only the leader."""
+    """A running ``Command``: its whole group is ended, never only the leader.
 
-    def __init__(self, command: Command, log: Path) -> None:
+    Args:
+        command: What to run.
+        log: Where its output is appended; None: to our own output.
+    """
+
+    def __init__(self, command: Command, log: Path | None) -> None:
         self.command = command
         self.log = log
         self._popen: subprocess.Popen[bytes] | None = None
@@ -89,15 +94,18 @@ class Process:
             *((str(user.uid), str(user.gid)) if user else ("-", "-")),
             *self.command.argv,
         ]
-        self.log.parent.mkdir(parents=True, exist_ok=True)
-        with self.log.open("ab") as log:
+        with ExitStack() as opened:
+            output = None
+            if self.log:
+                self.log.parent.mkdir(parents=True, exist_ok=True)
+                output = opened.enter_context(self.log.open("ab"))
             self._popen = subprocess.Popen(
                 argv,
                 env=dict(self.command.env),
                 cwd=self.command.cwd,
                 stdin=subprocess.DEVNULL,
-                stdout=log,
-                stderr=subprocess.STDOUT,
+                stdout=output,
+                stderr=subprocess.STDOUT if output else None,
                 start_new_session=True,
             )
 
@@ -129,7 +137,7 @@ class Process:
 
     def tail(self, lines: int = 15) -> str:
         """The last lines of the log, for error messages."""
-        if not self.log.exists():
+        if self.log is None or not self.log.exists():
             return ""
         with self.log.open("rb") as log:
             log.seek(max(0, self.log.stat().st_size - 8192))

@@ -5,11 +5,13 @@ the supervisor holds open for as long as it lives, and then ends the process gro
 that are still noted in the installation.
 """
 
+import shutil
 import signal
 import sys
 from contextlib import suppress
 from pathlib import Path
 
+from config.embedded.place import runtime_path
 from config.installation import Installation, InstallationBusyError
 
 
@@ -19,7 +21,7 @@ def main(data_dir: Path) -> None:
         signal.signal(number, signal.SIG_IGN)
     sys.stdin.read()
     with suppress(InstallationBusyError), Installation(data_dir, {}).exclusively():
-        pass
+        shutil.rmtree(runtime_path(data_dir), ignore_errors=True)
 
 
 if __name__ == "__main__":

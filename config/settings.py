@@ -232,6 +232,8 @@ SPECTACULAR_SETTINGS = {
 # What a lower wing needs of a higher one, by dotted name (DESIGN section 9).
 PLAN_PUBLISHER = "experiments.assignment.services.request_publish"
 CONDITION_CHECK = "experiments.assignment.conditions.problem_with"
+ANALYSIS_VERDICT = "experiments.decisions.verdict.verdict_of"
+
 JOB_TASKS = {
     "train": ("scoring.training.tasks.train", "train"),
     "analyse": ("experiments.analysis.tasks.analyse", "analyse"),

@@ -224,6 +224,20 @@ class Supervisor:
             message = f"manage.py {arguments[0]} ended with status {status}"
             raise ProcessError(f"{message}:\n{process.tail()}")
 
+    def run(self, *arguments: str) -> int:
+        """Run Python with ``arguments`` on this terminal, in this installation.
+
+        Returns:
+            Its exit status; negative for a signal.
+        """
+        command = Command("run", [sys.executable, *arguments], self.env, cwd=ROOT)
+        process = Process(command, log=None)
+        try:
+            process.start()
+            return process.wait()
+        finally:
+            process.stop()
+
     def start_programs(self) -> None:
         """Start the product's processes."""
         socket_path = self.installation.site_socket

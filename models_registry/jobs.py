@@ -21,6 +21,8 @@ from django.db import DatabaseError, connection, transaction
 from django.db.models import F, Q, QuerySet
 from django.db.models.functions import Coalesce, Now
 from django.utils import timezone
+from kombu.exceptions import OperationalError
+from redis.exceptions import RedisError
 
 from models_registry.errors import ConflictError, InvalidError, ShipworthyError
 from models_registry.models import Job, JobState
@@ -32,6 +34,7 @@ RESEND_AFTER = timedelta(minutes=5)
 TICK_SECONDS = 1.0
 MAX_ATTEMPTS = 3
 LOG_LINES = 200
+CURVE_POINTS = 500
 FINISHED = (JobState.SUCCEEDED, JobState.FAILED, JobState.CANCELLED)
 LOGGER = logging.getLogger(__name__)
 
@@ -119,6 +122,18 @@ class JobHandle:
                 "message": message[:500],
                 "figures": dict(self._figures),
             }
+
+    def track(self, series: str, x: float, y: float) -> None:
+        """Add a point to a curve, kept under ``series`` among the figures.
+
+        A curve of over 500 points loses every second one.
+        """
+        with self._lock:
+            curves = dict(self._figures.get("series") or {})  # type: ignore[call-overload]  # JSON
+            points = [*curves.get(series, ()), [x, y]]
+            curves[series] = points[::2] if len(points) > CURVE_POINTS else points
+            self._figures["series"] = curves
+            self._changes["figures"] = dict(self._figures)
 
     def log(self, line: str) -> None:
         """Add a line to the job's log; the last 200 are kept."""
@@ -244,7 +259,7 @@ def _send(job_id: int, kind: str) -> None:
     name, queue = _task_of(kind)
     try:
         current_app.send_task(name, kwargs={"job_id": job_id}, queue=queue)
-    except current_app.connection_for_write().connection_errors as error:
+    except (OperationalError, RedisError, OSError) as error:
         # The row stays queued and unsent; the sweeper sends it when Redis is back.
         LOGGER.warning("job %d waits for the broker: %s", job_id, error)
         return

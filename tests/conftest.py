@@ -128,11 +128,12 @@ def installation() -> Iterator[Supervisor]:
     ``installation.url`` is its address, ``installation.installation.credentials``
     the file with its users and keys, ``installation.env`` its settings.
     """
-    with SERVERS.data_dir() as folder:
-        place = Installation(folder, SERVERS.outside)
-        with Supervisor(place, port=18_100) as product:
-            product.launch()
-            yield product
+    with (
+        SERVERS.data_dir() as folder,
+        Supervisor(Installation(folder, given={}), port=18_100) as product,
+    ):
+        product.launch()
+        yield product
 
 
 @pytest.fixture(scope="session")

@@ -24,16 +24,6 @@ TEMPLATE = "template_migrated"
 TEMPLATE_LOCK = 7_301_959  # an advisory lock's number: the first worker migrates
 # Set by the first process of a run for its xdist workers.
 ROOT_VARIABLE = "TEST_SERVERS_ROOT"
-VARIABLES = (
-    "DATABASE_URL",
-    "REDIS_URL",
-    "LAKE_URL",
-    "ARTIFACTS_URL",
-    "SHIPWORTHY_ENVIRONMENT",
-    "SHIPWORTHY_DATA_DIR",
-    "SHIPWORTHY_SECRET_KEY",
-    "SHIPWORTHY_UNIT_KEY",
-)
 SOCKET_VARIABLE = "TEST_SERVERS_SOCKET"
 
 
@@ -41,8 +31,6 @@ class Servers:
     """This process's share of the run's servers."""
 
     def __init__(self) -> None:
-        # What the environment was before it led to the test servers.
-        self.outside = {k: v for k, v in os.environ.items() if k not in VARIABLES}
         self.worker = os.environ.get("PYTEST_XDIST_WORKER", "main")
         self.database = f"test_{self.worker}"
         self._postgres: EmbeddedPostgres | None = None

@@ -37,19 +37,21 @@ class ShopParameters:
             that follows the last two; the rest is drawn from the long-term taste.
         appeal: Chance to click a perfectly fitting first item.
         browse: The same for an item of a category the shopper likes in general.
+        charm: The same for the shop's most popular item, whoever looks.
     """
 
     seed: int = 7
     shoppers: int = 20_500
-    items: int = 1_200
+    items: int = 1_000
     history_days: int = 60
     test_days: int = 14
     visits_mean: float = 1.5
     history_mean: float = 9.0
-    stay: float = 0.25
-    follow: float = 0.55
-    appeal: float = 0.11
-    browse: float = 0.02
+    stay: float = 0.38
+    follow: float = 0.36
+    appeal: float = 0.06
+    browse: float = 0.05
+    charm: float = 0.015
 
 
 @dataclass(frozen=True)
@@ -230,5 +232,6 @@ class Shop:
         liked = self.taste[shopper, category] / self.taste[shopper].max()
         seen = 1.0 / (1.0 + 0.12 * np.arange(len(shown)))
         p = self.parameters
-        wanted = (category == intent) * p.appeal + liked * p.browse
+        famous = np.sqrt(self.catalogue.appeal[shown] / self.catalogue.appeal.max())
+        wanted = (category == intent) * p.appeal + liked * p.browse + famous * p.charm
         return np.minimum(0.95, 2.0 * wanted * fit * seen)

@@ -66,12 +66,21 @@ def build_plan(now: datetime) -> Plan:
             ).values_list("item_id", flat=True)
         ),
     )
-    content = msgspec.json.encode(plan, order="deterministic")
     return msgspec.structs.replace(
-        plan,
-        revision=blake2b(content, digest_size=8).hexdigest(),
-        built_at=now.timestamp(),
+        plan, revision=_revision(plan), built_at=now.timestamp()
     )
+
+
+def _revision(plan: Plan) -> str:
+    """A hash of the content that does not depend on the order of dicts and sets."""
+    mappings = (
+        plan.placements,
+        plan.keys,
+        {str(pk): version for pk, version in plan.versions.items()},
+        plan.fallback_version_ids,
+    )
+    content = msgspec.json.encode((mappings, plan.items_out), order="deterministic")
+    return blake2b(content, digest_size=8).hexdigest()
 
 
 def _rules_by_placement() -> Mapping[int, list[Experiment]]:

@@ -104,9 +104,7 @@ class IncomingEvent(
     model_version: Identifier | None = None
     attributes: Attributes | None = None
     properties: Properties | None = None
-    items: (
-        Annotated[list[Line], Meta(min_length=1, max_length=MAX_ITEMS)] | None
-    ) = None
+    items: Annotated[list[Line], Meta(min_length=1, max_length=MAX_ITEMS)] | None = None
 
 
 class Batch(msgspec.Struct, forbid_unknown_fields=True, omit_defaults=True):

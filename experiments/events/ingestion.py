@@ -91,7 +91,7 @@ class Ingested:
     rejections: list[Rejection] = field(default_factory=list)
 
 
-class _Refused(Exception):
+class _RefusedError(Exception):
     """An event can't be taken."""
 
     def __init__(self, field_name: str, code: str, message: str) -> None:
@@ -123,21 +123,14 @@ def ingest(body: bytes, sender: Sender, hasher: UnitHasher, now: datetime) -> In
         skew = now - sent_at
     result = Ingested()
     check_nul = b"\\u0000" in body
-    for index, event in enumerate(events):
+    for index, sent in enumerate(events):
         try:
-            if not isinstance(event, IncomingEvent):
-                event = _decode_event(event)
+            event = sent if isinstance(sent, IncomingEvent) else _decode_event(sent)
             if check_nul:
                 _refuse_nul(event)
             rows = _rows(event, sender, hasher, now, skew)
-            if len(result.rows) + len(rows) > contract.MAX_LINES:
-                raise _Refused(
-                    "items",
-                    "too_many_lines",
-                    f"The request holds more than {contract.MAX_LINES} lines; "
-                    "send the rest in another.",
-                )
-        except _Refused as refused:
+            _check_lines(len(result.rows) + len(rows))
+        except _RefusedError as refused:
             result.rejections.append(
                 Rejection(index, refused.field, refused.code, refused.message)
             )
@@ -145,6 +138,16 @@ def ingest(body: bytes, sender: Sender, hasher: UnitHasher, now: datetime) -> In
             result.accepted += 1
             result.rows += rows
     return result
+
+
+def _check_lines(count: int) -> None:
+    if count > contract.MAX_LINES:
+        raise _RefusedError(
+            "items",
+            "too_many_lines",
+            f"The request holds more than {contract.MAX_LINES} lines; send the rest in "
+            "another.",
+        )
 
 
 def _decode(
@@ -234,7 +237,7 @@ def _decode_event(raw: msgspec.Raw) -> IncomingEvent:
     """One event of a batch in which something is amiss.
 
     Raises:
-        _Refused: This event is malformed.
+        _RefusedError: This event is malformed.
     """
     data = bytes(raw)
     try:
@@ -242,17 +245,21 @@ def _decode_event(raw: msgspec.Raw) -> IncomingEvent:
         json.loads(data, object_pairs_hook=_refuse_repeats)
     except RecursionError:
         message = f"The event is nested deeper than {MAX_DEPTH} levels."
-        raise _Refused("", "too_deep", message) from None
+        raise _RefusedError("", "too_deep", message) from None
     except msgspec.ValidationError as error:
         where, message = _explain(error)
         if "missing required field" in message:
-            raise _Refused(where, "required", f"`{where}` is missing.") from None
+            raise _RefusedError(where, "required", f"`{where}` is missing.") from None
         if "unknown field" in message:
             message = f"`{where}` is not a field of events; put it in `properties`."
-            raise _Refused(where, "unknown_field", message) from None
-        raise _Refused(where, "invalid", f"{message}{_shown(data, where)}") from None
+            raise _RefusedError(where, "unknown_field", message) from None
+        raise _RefusedError(
+            where, "invalid", f"{message}{_shown(data, where)}"
+        ) from None
     except (msgspec.DecodeError, ValueError) as error:
-        raise _Refused("", "malformed", f"The event is not JSON: {error}") from None
+        raise _RefusedError(
+            "", "malformed", f"The event is not JSON: {error}"
+        ) from None
     return event
 
 
@@ -270,7 +277,9 @@ def _refuse_repeats(pairs: list[tuple[str, object]]) -> dict[str, object]:
     if len(found) != len(pairs):
         names = [name for name, _ in pairs]
         twice = next(name for name in names if names.count(name) > 1)
-        raise _Refused(twice, "repeated_key", f"`{twice[:100]}` stands twice; send one")
+        raise _RefusedError(
+            twice, "repeated_key", f"`{twice[:100]}` stands twice; send one"
+        )
     return found
 
 
@@ -281,7 +290,7 @@ def _refuse_nul(event: IncomingEvent | Line) -> None:
             for line in value or ():
                 _refuse_nul(line)
         elif isinstance(value, str | dict) and b"\\u0000" in _ENCODE(value):
-            raise _Refused(name, "nul", f"`{name}` holds U+0000; leave it out.")
+            raise _RefusedError(name, "nul", f"`{name}` holds U+0000; leave it out.")
 
 
 def _rows(
@@ -321,9 +330,7 @@ _COPIED = tuple(
     not in {"event_id", "name", "timestamp", "properties", "attributes", *MONEY_FIELDS}
 )
 _LINE_COPIED = tuple(
-    name
-    for name in Line.__struct_fields__
-    if name not in {"properties", *MONEY_FIELDS}
+    name for name in Line.__struct_fields__ if name not in {"properties", *MONEY_FIELDS}
 )
 
 
@@ -343,7 +350,7 @@ def _line_row(order: EventRow, number: int, line: Line) -> EventRow:
     if row.value is None:
         total = _line_total(row.price, line.quantity, row.discount, f"{where}.value")
         if total is None and order.value is not None:
-            raise _Refused(
+            raise _RefusedError(
                 f"{where}.value",
                 "line_value_missing",
                 f"`value` of the whole event can't be divided over its lines; give "
@@ -377,19 +384,17 @@ def _check_name(name: str, sender: Sender) -> None:
     if sender.names is not None and name not in sender.names:
         allowed = ", ".join(sorted(sender.names))
         message = f"This key may not send {name!r}; it may send {allowed}."
-        raise _Refused("name", "name_not_allowed", message)
+        raise _RefusedError("name", "name_not_allowed", message)
     if name in sender.refused_names:
         message = f"A publishable key may not send {name!r}; use a secret key."
-        raise _Refused("name", "name_not_allowed", message)
+        raise _RefusedError("name", "name_not_allowed", message)
 
 
-def _time(
-    stated: datetime, sender: Sender, now: datetime, skew: timedelta
-) -> datetime:
+def _time(stated: datetime, sender: Sender, now: datetime, skew: timedelta) -> datetime:
     """When it happened by our clock.
 
     Raises:
-        _Refused: Too far ahead or too long ago.
+        _RefusedError: Too far ahead or too long ago.
     """
     try:
         moment = stated.astimezone(UTC) + skew
@@ -398,31 +403,33 @@ def _time(
     if sender.any_time:
         if not EARLIEST <= moment <= LATEST:
             message = f"{stated.isoformat()} is not between 1971 and 2200."
-            raise _Refused("timestamp", "out_of_range", message)
+            raise _RefusedError("timestamp", "out_of_range", message)
     elif moment > now + MAX_AHEAD:
         message = (
             f"{stated.isoformat()} lies in the future; send `sent_at`, so that the "
             "sender's clock can be corrected."
         )
-        raise _Refused("timestamp", "in_the_future", message)
+        raise _RefusedError("timestamp", "in_the_future", message)
     elif moment < now - MAX_AGE:
         message = f"{stated.isoformat()} is more than 30 days ago; import it instead."
-        raise _Refused("timestamp", "too_old", message)
+        raise _RefusedError("timestamp", "too_old", message)
     return moment
 
 
 def _money(where: str, amount: Decimal | None) -> Decimal | None:
     if amount is None:
         return None
+    exact = Decimal(0)
     try:
         exact = amount.quantize(MONEY_STEP)
-    except InvalidOperation:
-        exact = MONEY_LIMIT
-    if not 0 <= exact < MONEY_LIMIT:
+        in_range = 0 <= exact < MONEY_LIMIT
+    except InvalidOperation:  # NaN, infinite or far too large
+        in_range = False
+    if not in_range:
         shown = str(amount)[:40]
         message = f"{shown} is no amount of money; send 0 or more, below 10^14."
-        raise _Refused(where, "invalid", message)
-    return exact
+        raise _RefusedError(where, "invalid", message)
+    return abs(exact)  # no -0
 
 
 def _json(value: object) -> str | None:

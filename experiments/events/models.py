@@ -43,7 +43,7 @@ class Unit(models.Model):
 
 
 class Outbox(models.Model):
-    """A catalogue or unit change on its way to the lake, kept with the row."""
+    """A catalogue or unit change on its way to the lake, saved with the change."""
 
     table = models.CharField(max_length=20)
     row = models.JSONField()

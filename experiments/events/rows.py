@@ -128,15 +128,13 @@ def decode_rows(payload: bytes) -> list[EventRow]:
         raise MalformedEntryError(f"The entry holds no rows: {error}") from error
 
 
-def rows_to_table(
-    rows: Sequence[EventRow], shard: str, batches: Sequence[int]
-) -> pa.Table:
+def rows_to_table(rows: Sequence[EventRow], shard: str, batch: int) -> pa.Table:
     """Rows in the log's schema.
 
     Args:
         rows: What to log.
         shard: The collector's shard.
-        batches: Of each row, the version of the commit that carries it.
+        batch: The version of the commit that will carry them.
 
     Raises:
         MalformedEntryError: A row's values do not fit the schema.
@@ -151,6 +149,6 @@ def rows_to_table(
     except (pa.ArrowException, OverflowError, ValueError, TypeError) as error:
         raise MalformedEntryError(f"A row does not fit the log: {error}") from error
     arrays["shard"] = pa.repeat(pa.scalar(shard), len(rows))
-    arrays["batch"] = pa.array(batches, pa.int64())
+    arrays["batch"] = pa.repeat(pa.scalar(batch, pa.int64()), len(rows))
     arrays["date"] = arrays["timestamp"].cast(pa.date32())
     return pa.table([arrays[name] for name in EVENTS_SCHEMA.names], EVENTS_SCHEMA)

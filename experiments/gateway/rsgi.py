@@ -104,16 +104,25 @@ class RSGIAdapter:
             protocol.response_empty(response.status, list(response.headers))
 
 
+# A refused body is read to its end, so that the caller reads the refusal and no
+# broken connection; more than this is not waited for.
+_DISCARD = 32 * 1024 * 1024
+
+
 async def _read(protocol: HTTPProtocol, length: str | None, limit: int) -> bytes:
     """The raw body, of which no more than the limit is ever held."""
-    if length is not None and length.isdecimal():
-        if int(length) > limit:
-            raise bodies.too_large(limit)
+    if length is not None and length.isdecimal() and int(length) <= limit:
         return await protocol()
-    chunks, size = [], 0
+    chunks: list[bytes] = []
+    size = 0
     async for chunk in protocol:
-        chunks.append(chunk)
         size += len(chunk)
-        if size > limit:
-            raise bodies.too_large(limit)
+        if size <= limit:
+            chunks.append(chunk)
+        else:
+            chunks.clear()
+            if size > _DISCARD:
+                break
+    if size > limit:
+        raise bodies.too_large(limit)
     return b"".join(chunks)

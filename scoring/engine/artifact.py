@@ -14,15 +14,13 @@ import pyarrow.parquet as pq
 import safetensors.numpy
 from numpy.typing import NDArray
 
-from scoring.engine.errors import ArtifactError as ArtifactError
+from scoring.engine.errors import EngineError
 
 Scalar: TypeAlias = int | float | str | bool
 Json: TypeAlias = (
-    str | int | float | bool | None | Sequence["Json"] | Mapping[str, "Json"]
+    str | int | float | bool | Sequence["Json"] | Mapping[str, "Json"] | None
 )
-Tensor: TypeAlias = (
-    NDArray[np.float32] | NDArray[np.float64] | NDArray[np.int32] | NDArray[np.int64]
-)
+Tensor: TypeAlias = NDArray[np.number]
 
 WEIGHTS = "weights.safetensors"
 MANIFEST = "manifest.json"
@@ -31,8 +29,17 @@ VOCABULARY = "vocabulary.parquet"
 FORMAT: Literal[1] = 1
 HEADER_LIMIT = 1_000_000  # bytes; safetensors itself takes 100 MB
 MANIFEST_LIMIT = 1_000_000  # bytes
-_DTYPES: dict[str, Literal["F32", "F64", "I32", "I64"]] = {"float32": "F32", "float64": "F64", "int32": "I32", "int64": "I64"}
+_DTYPES: dict[str, Literal["F32", "F64", "I32", "I64"]] = {
+    "float32": "F32",
+    "float64": "F64",
+    "int32": "I32",
+    "int64": "I64",
+}
 _FILE_NAME = re.compile(r"[a-z0-9][a-z0-9_]*\.[a-z0-9]+")
+
+
+class ArtifactError(EngineError):
+    """An artifact's files are missing, altered or not what the manifest says."""
 
 
 class TensorSpec(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -90,7 +97,9 @@ class Artifact:
         Raises:
             ArtifactError: A weight is not finite, or a type or name is not allowed.
         """
-        arrays = {name: np.ascontiguousarray(a) for name, a in self.arrays.items()}
+        arrays: dict[str, Tensor] = {
+            name: np.ascontiguousarray(array) for name, array in self.arrays.items()
+        }
         _check_tensors(arrays)
         for name in self.files:
             _check_file_name(name)
@@ -262,9 +271,7 @@ def _read_weights(data: bytes, specs: Mapping[str, TensorSpec]) -> dict[str, Ten
     header = _read_header(data)
     if header != specs:
         different = sorted(
-            name
-            for name in {*header, *specs}
-            if header.get(name) != specs.get(name)
+            name for name in {*header, *specs} if header.get(name) != specs.get(name)
         )
         raise ArtifactError(
             f"tensors {', '.join(different)} are not as the manifest says; "
@@ -289,9 +296,10 @@ def _write_vocabulary(item_ids: tuple[str, ...]) -> bytes:
 
 def _read_vocabulary(data: bytes) -> tuple[str, ...]:
     try:
-        table = pq.read_table(pa.BufferReader(data))
+        # Not read_table: it imports pandas, which a serving process can do without.
+        table = pq.ParquetFile(pa.BufferReader(data)).read()
         item_ids = tuple(table.column("item_id").to_pylist())
-    except (pa.ArrowException, KeyError) as error:
+    except (pa.ArrowException, OSError, ValueError, KeyError) as error:
         raise ArtifactError(
             f"{VOCABULARY} is malformed ({error}); register the version again"
         ) from error

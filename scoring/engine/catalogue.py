@@ -128,9 +128,7 @@ class CatalogueScorer(ABC):
         item_ids = self.catalogue.item_ids
         return Ranked([item_ids[i] for i in best], scores[best].tolist())
 
-    def score(
-        self, history: History, candidates: Sequence[str]
-    ) -> NDArray[np.float32]:
+    def score(self, history: History, candidates: Sequence[str]) -> NDArray[np.float32]:
         """Score the candidates, float32[len(candidates)]; unknown ones -inf."""
         scores = self.catalogue_scores([history])[0]
         found = [self.catalogue.find(item_id) for item_id in candidates]

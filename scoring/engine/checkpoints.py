@@ -59,7 +59,7 @@ def load_checkpoint(
     try:
         with safetensors.safe_open(path, framework="pt") as file:
             position = Position(**json.loads(file.metadata()["position"]))
-            tensors = {name: file.get_tensor(name) for name in file.keys()}
+            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - no dict
     except (safetensors.SafetensorError, KeyError, TypeError, ValueError):
         return Position(run)  # a torn or foreign file: the run starts anew
     if position.run != run:

@@ -17,13 +17,5 @@ class TrainingDivergedError(EngineError):
     """The loss left the finite numbers; no model was made."""
 
 
-class ArtifactError(EngineError):
-    """An artifact's files are missing, altered or not what the manifest says."""
-
-
 class EvaluationError(EngineError):
     """An evaluation or a split was asked of data that cannot give it."""
-
-
-class TrainingCancelled(EngineError):  # noqa: N818 - an outcome, not a fault
-    """Training stopped because the context said so; the checkpoint is kept."""

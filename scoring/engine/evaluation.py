@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from scoring.engine import metrics
 from scoring.engine.catalogue import top_k
 from scoring.engine.errors import EvaluationError
-from scoring.engine.protocol import History, Scorer
+from scoring.engine.protocol import History, ScoresCatalogue
 
 CHUNK_CELLS = 4_000_000  # scores held at once
 DRAWS_AT_ONCE = 4_000_000  # bootstrap draws held at once
@@ -88,7 +88,7 @@ class _Judged:
 
 
 def evaluate(
-    scorer: Scorer,
+    scorer: ScoresCatalogue,
     cases: Sequence[EvaluationCase],
     k: int = 10,
     *,
@@ -164,7 +164,7 @@ def paired_difference(
     return Figure(float(difference.mean()), float(lower[0]), float(upper[0]))
 
 
-def _judge(scorer: Scorer, cases: Sequence[EvaluationCase], k: int) -> _Judged:
+def _judge(scorer: ScoresCatalogue, cases: Sequence[EvaluationCase], k: int) -> _Judged:
     index = {item_id: i for i, item_id in enumerate(scorer.item_ids)}
     n, n_items = len(cases), len(index)
     judged = _Judged(

@@ -38,9 +38,7 @@ class _BlockedCrossEntropy(torch.autograd.Function):
         return loss
 
     @staticmethod
-    def backward(
-        ctx: Any, *grad_outputs: Tensor
-    ) -> tuple[Tensor, Tensor, None, None]:
+    def backward(ctx: Any, *grad_outputs: Tensor) -> tuple[Tensor, Tensor, None, None]:
         grad_hidden, grad_embedding = ctx.saved_tensors
         (grad,) = grad_outputs
         return grad * grad_hidden, grad * grad_embedding, None, None
@@ -57,5 +55,7 @@ def blocked_cross_entropy(
         target: int64[rows].
         weight: float32[rows], at least 0, not all 0.
     """
-    loss: Tensor = _BlockedCrossEntropy.apply(hidden, embedding, target, weight)
+    loss: Tensor = _BlockedCrossEntropy.apply(  # type: ignore[no-untyped-call]
+        hidden, embedding, target, weight
+    )  # torch leaves apply untyped
     return loss

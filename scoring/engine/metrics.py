@@ -24,35 +24,38 @@ PerUnit = NDArray[np.float64]
 
 def precision(hits: Hits) -> PerUnit:
     """Hits / k, also where fewer than k items could be listed."""
-    return hits.mean(axis=1, dtype=np.float64)
+    values: PerUnit = _found(hits) / hits.shape[1]
+    return values
 
 
 def recall(hits: Hits, relevant: Counts) -> PerUnit:
     """Hits / relevant items."""
-    return hits.sum(axis=1) / relevant
+    return _found(hits) / relevant
 
 
 def f1(hits: Hits, relevant: Counts) -> PerUnit:
     """Harmonic mean of a unit's precision and recall: 2 hits / (k + relevant)."""
-    return 2 * hits.sum(axis=1) / (hits.shape[1] + relevant)
+    values: PerUnit = 2 * _found(hits) / (hits.shape[1] + relevant)
+    return values
 
 
 def hit_rate(hits: Hits) -> PerUnit:
     """1 where any listed item is relevant."""
-    return hits.any(axis=1).astype(np.float64)
+    return np.minimum(_found(hits), 1.0)
 
 
 def reciprocal_rank(hits: Hits) -> PerUnit:
     """1 / place of the first relevant item, 0 without one."""
-    first = hits.argmax(axis=1)
-    return np.where(hits.any(axis=1), 1.0 / (first + 1), 0.0)
+    values: PerUnit = hit_rate(hits) / (hits.argmax(axis=1) + 1)
+    return values
 
 
 def ndcg(hits: Hits, relevant: Counts) -> PerUnit:
     """Binary NDCG: DCG over the DCG of min(k, relevant) hits at the top."""
     k = hits.shape[1]
     ideal = np.cumsum(_discounts(k))
-    return (hits @ _discounts(k)) / ideal[np.minimum(relevant, k) - 1]
+    values: PerUnit = (hits @ _discounts(k)) / ideal[np.minimum(relevant, k) - 1]
+    return values
 
 
 def graded_ndcg(
@@ -67,14 +70,16 @@ def graded_ndcg(
     k = gains.shape[1]
     best = -np.sort(-ideal_gains, axis=1)[:, :k]
     ideal = best @ _discounts(best.shape[1])
-    return (gains @ _discounts(k)) / ideal
+    values: PerUnit = (gains @ _discounts(k)) / ideal
+    return values
 
 
 def average_precision(hits: Hits, relevant: Counts) -> PerUnit:
     """Precision at each hit, summed, over ALL relevant items (not the hits found)."""
     places = np.arange(1, hits.shape[1] + 1)
     at_place = np.cumsum(hits, axis=1) / places
-    return (at_place * hits).sum(axis=1) / relevant
+    values: PerUnit = (at_place * hits).sum(axis=1) / relevant
+    return values
 
 
 def accuracy(
@@ -91,7 +96,7 @@ def accuracy(
         listed: int[units], length of each list.
         candidates: int[units], items that could be listed or are relevant.
     """
-    found = hits.sum(axis=1)
+    found = _found(hits)
     wrong = (listed - found) + (relevant - found)
     return 1.0 - wrong / candidates
 
@@ -200,6 +205,11 @@ class Confusion:
             * (self.tn + self.fn)
         )
         return _ratio(self.tp * self.tn - self.fp * self.fn, math.sqrt(sides))
+
+
+def _found(hits: Hits) -> PerUnit:
+    found: PerUnit = hits.sum(axis=1, dtype=np.float64)
+    return found
 
 
 def _discounts(k: int) -> PerUnit:

@@ -3,7 +3,7 @@
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
-from typing import Self, TypeVar
+from typing import Self, TypeVar, cast
 
 from scoring.engine.artifact import Scalar
 from scoring.engine.errors import InvalidParametersError
@@ -63,7 +63,7 @@ class ParameterField:
             raise InvalidParametersError(
                 f"{self.name} = {value!r} is out of range; {self.allowed}"
             )
-        return value  # type: ignore[return-value]  # the type was just compared
+        return value
 
     def _within(self, value: object) -> bool:
         if isinstance(value, bool) or not isinstance(value, int | float):
@@ -100,7 +100,9 @@ class Parameters:
     def described(cls) -> tuple[ParameterField, ...]:
         """Every hyper-parameter in order."""
         return tuple(
-            ParameterField(name=each.name, default=each.default, **each.metadata)
+            ParameterField(
+                name=each.name, default=cast("Scalar", each.default), **each.metadata
+            )
             for each in fields(cls)
         )
 

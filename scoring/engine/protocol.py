@@ -10,10 +10,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from scoring.engine.artifact import Artifact
-from scoring.engine.errors import InvalidInteractionsError
-from scoring.engine.errors import TrainingCancelled as TrainingCancelled
+from scoring.engine.errors import EngineError, InvalidInteractionsError
 
 SECONDS_PER_DAY = 86_400.0
+
+
+class TrainingCancelled(EngineError):  # noqa: N818 - an outcome, not a fault
+    """Training stopped because the context said so; the checkpoint is kept."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -210,13 +213,24 @@ class Trainer(Protocol):
         """
 
 
-class Scorer(Protocol):
-    """Ranks the catalogue for units; never needs torch.
+class ScoresCatalogue(Protocol):
+    """The part of a scorer that evaluation needs.
 
     A score of minus infinity says that the ranker has no evidence for an item (or
     has never seen it); such items are never listed. Items and units it has never
     seen are ignored, never an error.
     """
+
+    @property
+    def item_ids(self) -> tuple[str, ...]:
+        """The catalogue it can rank, in the order of `catalogue_scores`."""
+
+    def catalogue_scores(self, histories: Sequence[History]) -> NDArray[np.float32]:
+        """Score the whole catalogue: a fresh float32[histories, items]."""
+
+
+class Scorer(ScoresCatalogue, Protocol):
+    """Ranks the catalogue for units; never needs torch."""
 
     kind: ClassVar[str]
 
@@ -227,13 +241,6 @@ class Scorer(Protocol):
         Raises:
             ArtifactError: The artifact is of another kind or lacks a part.
         """
-
-    @property
-    def item_ids(self) -> tuple[str, ...]:
-        """The catalogue it can rank, in the order of `catalogue_scores`."""
-
-    def catalogue_scores(self, histories: Sequence[History]) -> NDArray[np.float32]:
-        """Score the whole catalogue, float32[len(histories), len(item_ids)]."""
 
     def recommend(
         self,
@@ -253,9 +260,7 @@ class Scorer(Protocol):
             candidates: Rank only these; None ranks the whole catalogue.
         """
 
-    def score(
-        self, history: History, candidates: Sequence[str]
-    ) -> NDArray[np.float32]:
+    def score(self, history: History, candidates: Sequence[str]) -> NDArray[np.float32]:
         """Score the candidates, float32[len(candidates)], in their order."""
 
     def explain(self, history: History, item_id: str) -> list[tuple[str, float]]:

@@ -1,6 +1,7 @@
 """From interactions to padded batches of sequences for a next-item model."""
 
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Self
 
 import numpy as np
@@ -14,7 +15,8 @@ LENGTH_JITTER = 0.1  # share of a chunk's length by which sorting is blurred
 
 def without_repeats_in_a_row(items: NDArray[np.int64]) -> NDArray[np.int64]:
     """A view, a click and a purchase of one item in a row are one step."""
-    return items[np.diff(items, prepend=-1) != 0]
+    kept: NDArray[np.int64] = items[np.diff(items, prepend=-1) != 0]
+    return kept
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,7 +80,7 @@ class Sequences:
         bounds = np.searchsorted(unit, np.arange(interactions.n_units + 1)).tolist()
         spans = tuple(
             (start, stop)
-            for start, stop in zip(bounds[:-1], bounds[1:], strict=True)
+            for start, stop in pairwise(bounds)
             if stop - start > 1 and weight[start + 1 : stop].any()
         )
         if not spans:
@@ -124,9 +126,7 @@ class Sequences:
                 continue
             cuts = range(start + int(rng.integers(1, length + 1)), last, length)
             edges = [start, *cuts, last]
-            chunks.extend(
-                (a, b + 1) for a, b in zip(edges[:-1], edges[1:], strict=True)
-            )
+            chunks.extend((a, b + 1) for a, b in pairwise(edges))
         return chunks
 
     def pad(self, chunks: list[tuple[int, int]]) -> Batch:

@@ -46,10 +46,13 @@ class Filled(NamedTuple):
     fallback: Fallback
 
 
-def fallback_version_id(plan: Plan, placement: str, model: str | None) -> int | None:
-    """The version that fills a placement's lists: its own, else its model's."""
-    ids = plan.fallback_version_ids
-    return ids.get(placement) or (ids.get(model) if model else None)
+def fallback_version_id(plan: Plan, *version_ids: int | None) -> int | None:
+    """The popularity that fills a list: of the first version's model that has one."""
+    for version_id in version_ids:
+        version = plan.versions.get(version_id or 0)
+        if version is not None and version.model in plan.fallback_version_ids:
+            return plan.fallback_version_ids[version.model]
+    return None
 
 
 def fill(

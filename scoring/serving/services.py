@@ -155,8 +155,9 @@ class Recommender:
             reason = _why_short(own, history)
         if own is not None and len(own.item_ids) >= k:
             return fill(own, k, lambda: None, reason=reason)
-        model = version.model if version else None
-        other = fallback_version_id(plan, ask.placement.key, model)
+        other = fallback_version_id(
+            plan, assignment.version_id, ask.placement.default_version_id
+        )
         popular = self._models.get(other) if other is not None else None
         extra: Ranked | None = None
         if popular is not None and popular is not ranker:

@@ -15,8 +15,7 @@ from config.supervisor import Supervisor
 from tests import toy
 from tests.waiting import gone, wait_for
 
-SERVERS = {"DATABASE_URL": "postgresql://given/", "REDIS_URL": "redis://given"}
-GIVEN = {"PATH": os.environ["PATH"], **SERVERS}
+GIVEN = {"DATABASE_URL": "postgresql://given/", "REDIS_URL": "redis://given"}
 
 
 def supervisor(folder: Path, port: int = 18_000) -> Supervisor:
@@ -34,8 +33,8 @@ def product(tmp_path: Path) -> Iterator[Supervisor]:
 
 def test_given_servers_are_used_as_they_are(product: Supervisor) -> None:
     assert set(product.pids) == {"front", "site", "worker"}
-    assert product.env["DATABASE_URL"] == SERVERS["DATABASE_URL"]
-    assert product.env["REDIS_URL"] == SERVERS["REDIS_URL"]
+    assert product.env["DATABASE_URL"] == GIVEN["DATABASE_URL"]
+    assert product.env["REDIS_URL"] == GIVEN["REDIS_URL"]
 
 
 def test_a_crashed_program_is_started_again(product: Supervisor) -> None:

@@ -26,8 +26,9 @@ from config.installation import Installation
 from config.supervisor import Supervisor, interruptible
 from tests import toy
 
+installation = Installation(Path(sys.argv[1]), {})
 with interruptible():
-    with Supervisor(Installation(Path(sys.argv[1])), programs=toy.programs) as product:
+    with Supervisor(installation, programs=toy.programs) as product:
         product.start_servers()
         product.start_programs()
         product.wait_ready()
@@ -36,16 +37,11 @@ with interruptible():
 """
 
 
-def given() -> dict[str, str]:
-    dropped = ("DATABASE_URL", "REDIS_URL", "LAKE_URL", "ARTIFACTS_URL")
-    return {name: v for name, v in os.environ.items() if name not in dropped}
-
-
 def owner(data_dir: Path) -> subprocess.Popen[str]:
     process = subprocess.Popen(
         [sys.executable, "-c", OWNER, str(data_dir)],
         cwd=ROOT,
-        env=given() | {"MARK": str(data_dir)},
+        env=os.environ | {"MARK": str(data_dir)},
         stdout=subprocess.PIPE,
         text=True,
     )
@@ -85,14 +81,14 @@ def test_what_outlived_a_killed_supervisor_ends_with_the_next_run(
         worker.suspend()
         running.kill()
     assert worker.is_running()
-    installation = Installation(data_dir, given())
+    installation = Installation(data_dir, {})
     with Supervisor(installation, programs=toy.programs) as product:
         product.start_servers()
         wait_for(lambda: not worker.is_running() or worker.status() == "zombie")
 
 
 def test_killed_servers_come_back_by_themselves(data_dir: Path) -> None:
-    with Supervisor(Installation(data_dir, given()), programs=toy.programs) as product:
+    with Supervisor(Installation(data_dir, {}), programs=toy.programs) as product:
         product.start_servers()
         before = product.pids
         for pid in before.values():

@@ -1,11 +1,15 @@
 """Who may use the management API."""
 
+from typing import TYPE_CHECKING
+
 from rest_framework.permissions import SAFE_METHODS, BasePermission
 from rest_framework.request import Request
-from rest_framework.views import APIView
 
 from experiments.gateway.models import ApiKey
 from experiments.gateway.roles import ROLES, has_role
+
+if TYPE_CHECKING:  # DRF's views import us, by its default permissions
+    from rest_framework.views import APIView
 
 
 class ManageScopeOrRole(BasePermission):
@@ -18,7 +22,7 @@ class ManageScopeOrRole(BasePermission):
 
     message = "This needs a secret key with the right scope, or a role that may do it."
 
-    def has_permission(self, request: Request, view: APIView) -> bool:
+    def has_permission(self, request: Request, view: "APIView") -> bool:
         """Whether the caller may use this method of the view."""
         if isinstance(request.auth, ApiKey):
             return getattr(view, "key_scope", "manage") in request.auth.scopes

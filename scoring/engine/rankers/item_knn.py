@@ -24,11 +24,15 @@ import numpy as np
 import scipy.sparse as sp
 from numpy.typing import NDArray
 
-from scoring.engine.artifact import Artifact, Tensor, library_versions
+from scoring.engine.artifact import Artifact, ArtifactError, Tensor, library_versions
 from scoring.engine.catalogue import CatalogueScorer
-from scoring.engine.errors import ArtifactError, TrainingCancelled
 from scoring.engine.parameters import Parameters, parameter
-from scoring.engine.protocol import History, Interactions, TrainingContext
+from scoring.engine.protocol import (
+    History,
+    Interactions,
+    TrainingCancelled,
+    TrainingContext,
+)
 
 KIND = "item_knn"
 BLOCK_CELLS = 4_000_000  # dense cells held at once while neighbours are chosen
@@ -39,11 +43,11 @@ class ItemKnnParameters(Parameters):
     """How items are compared and how a history is read."""
 
     similarity: str = parameter(
-        "cosine", "how co-occurrence is compared", choices=("cosine", "tfidf")
+        "tfidf", "how co-occurrence is compared", choices=("cosine", "tfidf")
     )
     neighbours: int = parameter(200, "neighbours kept per item", low=1, high=10_000)
     transition_weight: float = parameter(
-        3.0, "weight of transitions beside similarity; 0: none", low=0, high=1000
+        10.0, "weight of transitions beside similarity; 0: none", low=0, high=1000
     )
     transition_window: int = parameter(
         5, "longest distance of a transition, in interactions", low=1, high=100

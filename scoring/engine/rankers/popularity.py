@@ -11,14 +11,14 @@ from typing import ClassVar, Self
 import numpy as np
 from numpy.typing import NDArray
 
-from scoring.engine.artifact import Artifact, library_versions
+from scoring.engine.artifact import Artifact, ArtifactError, library_versions
 from scoring.engine.catalogue import CatalogueScorer
-from scoring.engine.errors import ArtifactError, TrainingCancelled
 from scoring.engine.parameters import Parameters, parameter
 from scoring.engine.protocol import (
     SECONDS_PER_DAY,
     History,
     Interactions,
+    TrainingCancelled,
     TrainingContext,
 )
 
@@ -82,17 +82,16 @@ def decayed_counts(
     interactions: Interactions, *, half_life_days: float, window_days: float
 ) -> NDArray[np.float64]:
     """Decayed weight of each item, float64[n_items]; see the module's formula."""
-    age_days = (
-        interactions.timestamp[-1] - interactions.timestamp
-    ) / SECONDS_PER_DAY
+    age_days = (interactions.timestamp[-1] - interactions.timestamp) / SECONDS_PER_DAY
     weights = interactions.weight.astype(np.float64)
     if half_life_days:
         weights *= 0.5 ** (age_days / half_life_days)
     if window_days:
         weights[age_days > window_days] = 0.0
-    return np.bincount(
+    counts: NDArray[np.float64] = np.bincount(
         interactions.item, weights=weights, minlength=interactions.n_items
-    )
+    ).astype(np.float64, copy=False)
+    return counts
 
 
 class PopularityScorer(CatalogueScorer):

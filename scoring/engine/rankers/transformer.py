@@ -10,11 +10,12 @@ from dataclasses import dataclass
 from typing import ClassVar, Self
 
 import numpy as np
+import onnxruntime as ort
 from numpy.typing import NDArray
 
-from scoring.engine.artifact import Artifact
+from scoring.engine.artifact import Artifact, ArtifactError
 from scoring.engine.catalogue import CatalogueScorer
-from scoring.engine.errors import ArtifactError, InvalidParametersError
+from scoring.engine.errors import InvalidParametersError
 from scoring.engine.parameters import Parameters, parameter
 from scoring.engine.protocol import History
 from scoring.engine.sequences import without_repeats_in_a_row
@@ -150,18 +151,13 @@ class TransformerScorer(CatalogueScorer):
         return sorted(named, key=lambda pair: -pair[1])
 
 
-def _session(model: bytes):  # type: ignore[no-untyped-def]  # onnxruntime has no types
-    # Imported here: a process that serves other rankers only never pays for it.
-    import onnxruntime as ort
-
+def _session(model: bytes) -> ort.InferenceSession:
     options = ort.SessionOptions()
     options.intra_op_num_threads = 1
     options.inter_op_num_threads = 1
     options.log_severity_level = 3
     try:
-        return ort.InferenceSession(
-            model, options, providers=["CPUExecutionProvider"]
-        )
+        return ort.InferenceSession(model, options, providers=["CPUExecutionProvider"])
     except Exception as error:  # onnxruntime raises many unrelated classes
         raise ArtifactError(
             f"{MODEL_FILE} does not load ({error}); train the version again"

@@ -26,7 +26,8 @@ class RmsNorm(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Normalise the last axis."""
-        return x * torch.rsqrt(x.square().mean(-1, keepdim=True) + 1e-6) * self.scale
+        size = x.square().mean(-1, keepdim=True)
+        return x * torch.rsqrt(size + 1e-6) * self.scale
 
 
 class Block(nn.Module):
@@ -49,7 +50,8 @@ class Block(nn.Module):
         """[rows, length, width] to the same; bias [1, heads, length, length]."""
         x = x + self.dropout(self._attend(self.attention_norm(x), bias))
         value, switch = self.expand(self.forward_norm(x)).chunk(2, dim=-1)
-        return x + self.dropout(self.contract(value * functional.silu(switch)))
+        fed: Tensor = self.dropout(self.contract(value * functional.silu(switch)))
+        return x + fed
 
     def _attend(self, x: Tensor, bias: Tensor) -> Tensor:
         rows, length, width = x.shape
@@ -61,7 +63,8 @@ class Block(nn.Module):
             query, key, value, attn_mask=bias
         )
         joined = mixed.transpose(1, 2).reshape(rows, length, width)
-        return self.mix(joined * torch.sigmoid(self.gate(x)))
+        gated: Tensor = self.mix(joined * torch.sigmoid(self.gate(x)))
+        return gated
 
 
 class Network(nn.Module):

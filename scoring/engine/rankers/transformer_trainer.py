@@ -17,15 +17,16 @@ import numpy as np
 import torch
 from torch import nn
 
-from scoring.engine.artifact import Artifact, library_versions
+from scoring.engine.artifact import Artifact, ArtifactError, library_versions
 from scoring.engine.checkpoints import Position, load_checkpoint, save_checkpoint
-from scoring.engine.errors import (
-    ArtifactError,
-    TrainingCancelled,
-    TrainingDivergedError,
-)
+from scoring.engine.errors import TrainingDivergedError
 from scoring.engine.losses import blocked_cross_entropy
-from scoring.engine.protocol import History, Interactions, TrainingContext
+from scoring.engine.protocol import (
+    History,
+    Interactions,
+    TrainingCancelled,
+    TrainingContext,
+)
 from scoring.engine.rankers.transformer import (
     EMBEDDING,
     KIND,
@@ -141,9 +142,7 @@ class _Run:
         """Make the epoch's remaining steps; False once the budget is spent."""
         # Dealt from seed and epoch alone: a resumed run deals the same batches.
         rng = np.random.default_rng([self.context.seed, epoch])
-        batches = self.sequences.batches(
-            self.parameters.length, self.batch_tokens, rng
-        )
+        batches = self.sequences.batches(self.parameters.length, self.batch_tokens, rng)
         begin = progress.position.step if progress.position.epoch == epoch else 0
         for step in range(begin, len(batches)):
             before = time.perf_counter()
@@ -264,7 +263,7 @@ def export(network: Network) -> bytes:
         torch.onnx.export(
             model,
             sample,
-            file,
+            file,  # type: ignore[arg-type]  # a buffer works; the stub names paths only
             dynamo=False,
             opset_version=OPSET,
             input_names=["inputs", "last"],

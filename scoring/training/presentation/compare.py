@@ -25,7 +25,7 @@ from scoring.training.presentation.scores import (
     score_of,
     written,
 )
-from scoring.training.selectors import Registered
+from scoring.training.registered import Registered
 
 MAIN = "ndcg"
 COLUMNS = ("precision", "recall", "f1", "hit_rate", "coverage")

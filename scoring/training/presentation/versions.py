@@ -16,7 +16,7 @@ from scoring.training.presentation.scores import (
     score_of,
     written,
 )
-from scoring.training.selectors import Registered
+from scoring.training.registered import Registered
 
 USES_SHOWN = 5
 

@@ -11,7 +11,7 @@ from django.views.decorators.vary import vary_on_headers
 from experiments.gateway.roles import has_role, role_required
 from models_registry import jobs
 from models_registry.errors import ShipworthyError
-from scoring.training import selectors
+from scoring.training import registered
 from scoring.training.presentation import compare as comparison
 from scoring.training.presentation import runs as runs_view
 from scoring.training.presentation import versions
@@ -24,11 +24,11 @@ CANCELS = ("engineer", "growth", "analyst")
 @require_safe
 def models(request: HttpRequest) -> HttpResponse:
     """Every model with its versions."""
-    found = selectors.versions_of_all_models()
+    found = registered.versions_of_all_models()
     return render(
         request,
         "training/models.html",
-        {"cards": versions.cards(list(selectors.models()), found), "section": "models"},
+        {"cards": versions.cards(list(registered.models()), found), "section": "models"},
     )
 
 
@@ -36,18 +36,20 @@ def models(request: HttpRequest) -> HttpResponse:
 @require_safe
 def version(request: HttpRequest, model: str, number: int) -> HttpResponse:
     """One version: facts, evaluation, lineage, where it is used."""
-    found = selectors.version(model, number)
+    found = registered.version(model, number)
     if found is None:
         raise Http404(f"There is no version {number} of {model!r}.")
-    page = versions.page(found, selectors.moves_of(found.version))
-    return render(request, "training/version.html", {"page": page, "section": "models"})
+    page = versions.page(found, registered.moves_of(found.version))
+    return render(
+        request, "training/version.html", {"page": page, "section": "models"}
+    )
 
 
 @login_required
 @require_safe
 def compare(request: HttpRequest) -> HttpResponse:
     """Versions side by side: ``?v=model/number&v=model/number``."""
-    found = selectors.versions_named(_asked(request.GET.getlist("v")))
+    found = registered.versions_named(_asked(request.GET.getlist("v")))
     return render(
         request,
         "training/compare.html",
@@ -68,7 +70,7 @@ def _asked(values: list[str]) -> list[tuple[str, int]]:
 @require_safe
 def runs(request: HttpRequest) -> HttpResponse:
     """The newest runs of every kind."""
-    rows = runs_view.rows(list(selectors.latest_jobs()), timezone.now())
+    rows = runs_view.rows(list(registered.latest_jobs()), timezone.now())
     return render(request, "training/runs.html", {"rows": rows, "section": "runs"})
 
 
@@ -77,7 +79,7 @@ def runs(request: HttpRequest) -> HttpResponse:
 @vary_on_headers("HX-Request")
 def run(request: HttpRequest, job_id: int) -> HttpResponse:
     """A run; htmx asks for the moving part alone."""
-    job = selectors.job(job_id)
+    job = registered.job(job_id)
     if job is None:
         raise Http404(f"There is no run {job_id}.")
     page = runs_view.page(job, timezone.now())
@@ -85,7 +87,7 @@ def run(request: HttpRequest, job_id: int) -> HttpResponse:
     context: dict[str, object] = {
         "job": job,
         "page": page,
-        "made": selectors.versions_made_by(job) if not page.going_on else [],
+        "made": registered.versions_made_by(job) if not page.going_on else [],
         "may_cancel": has_role(request.user, *CANCELS),
         "section": "runs",
     }
@@ -98,7 +100,7 @@ def run(request: HttpRequest, job_id: int) -> HttpResponse:
 @require_POST
 def cancel(request: HttpRequest, job_id: int) -> HttpResponse:
     """Ask a run to stop at its next safe point."""
-    job = selectors.job(job_id)
+    job = registered.job(job_id)
     if job is None:
         raise Http404(f"There is no run {job_id}.")
     try:

@@ -1,0 +1,39 @@
+"""What changes the state of the event path, wired from Django's settings."""
+
+from django.conf import settings
+from redis import Redis
+from redis.asyncio import Redis as AsyncRedis
+
+from experiments.events.collector import Collector
+from experiments.events.lake import Lake
+from experiments.events.models import DeadLetter
+from experiments.events.stream import EventStream
+
+
+def open_lake() -> Lake:
+    """The installation's lake; open it after a fork only."""
+    return Lake(settings.LAKE_URL)
+
+
+def open_stream(redis: AsyncRedis) -> EventStream:
+    """The installation's event stream, for one event loop."""
+    return EventStream(
+        redis,
+        shards=settings.STREAM_SHARDS,
+        cap=settings.STREAM_CAP,
+        require_durable=settings.ENVIRONMENT != "test",
+    )
+
+
+def open_collector() -> Collector:
+    """A collector of this process."""
+    return Collector(Redis.from_url(settings.REDIS_URL), open_lake(), bury_entry)
+
+
+def bury_entry(shard: str, entry_id: str, reason: str, payload: bytes) -> None:
+    """Keep an entry that gives no rows, once, for people to look at."""
+    DeadLetter.objects.get_or_create(
+        shard=shard,
+        entry_id=entry_id,
+        defaults={"reason": reason, "payload": payload},
+    )
