@@ -276,7 +276,7 @@ def versions() -> list[Version]:
             job=job,
             manifest={
                 "parameters": {"layers": 2, "width": 64},
-                "split": {"cut": "2026-08-01T00:00:00Z", "gap_days": 1},
+                "split": {"cut": START.timestamp(), "gap_seconds": 86400.0},
                 "seed": 7,
                 "data": {"interactions": 1_940_000, "fingerprint": "9c41" * 16},
             },
@@ -305,15 +305,17 @@ def versions() -> list[Version]:
             figures=figures,
             per_unit={"ndcg@10": shoppers},
             protocol={
-                "split": "by time",
-                "cut": "2026-08-01T00:00:00Z",
-                "horizon_days": 28,
+                "method": "global time cut",
+                "cut": START.timestamp(),
+                "gap_seconds": 86400.0,
+                "horizon_seconds": 604800.0,
                 "users": 300,
                 "items": 24_318,
                 "k": 10,
+                "confidence": 0.95,
                 "exclusion_rule": "items in the case's exclude set are not ranked",
-                "tie_rule": "a relevant item stands behind every item of the same score",
-                "cases": "ab" * 32,
+                "tie_rule": "a relevant item stands behind every other item",
+                "cases_hash": "ab" * 32,
             },
         )
         found.append(version)
@@ -444,7 +446,13 @@ def training_run() -> Job:
         state=JobState.RUNNING,
         progress=22 / 30,
         message="epoch 22 of 30",
-        figures={"epoch": 22.0, "loss": 3.536, "tokens_per_second": 16540.2},
+        figures={
+            "epoch": 22.0,
+            "loss": 3.536,
+            "tokens_per_second": 16540.2,
+            "seconds_left": 296.0,
+            "series": {"fit: loss": [[e / 30, 3.4 + 6 / e] for e in range(1, 23)]},
+        },
         logs=[
             f"10:{e:02d}:41 epoch {e} of 30, loss {3.4 + 6 / e:.3f}"
             for e in range(1, 23)

@@ -6,7 +6,7 @@ from datetime import datetime
 from typing import TYPE_CHECKING
 
 import msgspec
-from django.db.models import Count, Prefetch, QuerySet
+from django.db.models import Count, Prefetch, QuerySet, prefetch_related_objects
 
 from experiments.analysis.models import Report
 from experiments.analysis.results import ReportContent
@@ -181,19 +181,16 @@ def experiments_matching(
 def listed(experiments: Iterable[Experiment]) -> list[Listed]:
     """The latest report and decision of each experiment, in two queries."""
     from_page = list(experiments)
+    prefetch_related_objects(from_page, "decisions__variant")
     reports = {
         report.experiment_id: report
         for report in Report.objects.filter(experiment__in=from_page)
         .order_by("experiment_id", "-number")
         .distinct("experiment_id")
     }
-    decision_model = Experiment._meta.get_field("decisions").related_model
     decisions = {
-        decision.experiment_id: decision
-        for decision in decision_model.objects.filter(experiment__in=from_page)
-        .order_by("experiment_id", "-decided_at", "-id")
-        .distinct("experiment_id")
-        .select_related("variant")
+        experiment.id: next(iter(experiment.decisions.all()), None)
+        for experiment in from_page
     }
     return [
         Listed(

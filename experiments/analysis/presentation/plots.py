@@ -147,6 +147,8 @@ def forest(effects: Sequence[Effect], *, narrow: bool) -> Spec:
     arrow = {"type": "point", "shape": "triangle-right", "size": 60}
     return {
         "height": max(150, (22 * len(letters) + 26) * len(names) + 50),
+        # Labels are measured in another typeface, which may be narrower than Inter.
+        "padding": {"left": 14, "right": 4, "top": 4, "bottom": 4},
         "data": rows(data),
         "layer": [
             _zero("x", scale),

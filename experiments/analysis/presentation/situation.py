@@ -227,7 +227,7 @@ def without_report(experiment: Experiment, job: Job | None, reader: Reader) -> B
             "Not started",
             "No shopper is in this experiment yet",
             reasons=(
-                "Check the variants, the metrics and the length, then start it. "
+                "Check the variants, the metrics and the length, then start it.",
                 "Results appear after the first analysis.",
             ),
             buttons=(
@@ -266,8 +266,8 @@ def without_report(experiment: Experiment, job: Job | None, reader: Reader) -> B
         "No report yet",
         "Too early: no report has been made yet",
         reasons=(
-            f"{started}The first report comes with the first daily analysis. A verdict "
-            "needs 7 full days, so that each weekday counts once.",
+            f"{started}The first report comes with the first daily analysis.",
+            "A verdict needs 7 full days, so that each weekday counts once.",
         ),
         buttons=(Button("Conclude without a report…", dialog="otherwise"),)
         if reader.may_keep

@@ -69,7 +69,9 @@ def effect(metric: MetricResult, estimate: float | None) -> str:
     if estimate is None:
         return f"{lower_first(metric.name)} cannot be compared yet"
     size = numbers.size_of(estimate)
-    who = re.match(r"(?:share of )?(shoppers) who (\w+)(.*)", metric.name, re.I)
+    who = re.match(
+        r"(?:share of )?(shoppers) who (\w+)(.*)", metric.name, re.IGNORECASE
+    )
     if who:
         verb = _PRESENT.get(who[2].lower(), who[2])
         more = "more" if estimate >= 0 else "fewer"
@@ -79,7 +81,7 @@ def effect(metric: MetricResult, estimate: float | None) -> str:
 
 def short(metric: MetricResult) -> str:
     """A name short enough for an axis: ``Clicked a recommendation``."""
-    who = re.match(r"(?:share of )?shoppers who (.*)", metric.name, re.I)
+    who = re.match(r"(?:share of )?shoppers who (.*)", metric.name, re.IGNORECASE)
     return who[1][:1].upper() + who[1][1:] if who else metric.name
 
 

@@ -18,7 +18,7 @@ from experiments.analysis.presentation.variants import planned_variants
 from experiments.analysis.services import request_analysis
 from experiments.design.lifecycle import Action, Status, allowed_actions
 from experiments.design.models import Experiment, Placement
-from experiments.gateway.roles import has_role, role_required
+from experiments.gateway.roles import has_role, person, role_required
 from models_registry.errors import ShipworthyError
 
 
@@ -151,7 +151,7 @@ def analyse(request: HttpRequest, key: str) -> HttpResponse:
     """Ask for a report now."""
     experiment = _experiment(key)
     try:
-        request_analysis(experiment, as_of=None, by=request.user)
+        request_analysis(experiment, as_of=None, by=person(request.user))
         messages.success(request, "A report is being computed.")
     except ShipworthyError as error:
         messages.error(request, error.message)

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from experiments.analysis.presentation import numbers
 from experiments.analysis.presentation.table import IntervalBar, interval_bar
 from models_registry.models import AliasMove, Model, Version
-from scoring.training.presentation.facts import Fact, facts
+from scoring.training.presentation.facts import Fact, facts, moment
 from scoring.training.presentation.scores import (
     MEASURES,
     interval_of,
@@ -231,7 +231,7 @@ def _lineage(registered: Registered) -> tuple[Step, ...]:
     version, evaluation = registered.version, registered.evaluation
     split = version.manifest.get("split")
     cut = split.get("cut") if isinstance(split, dict) else version.manifest.get("cut")
-    steps = [Step("Event log", f"cut {_when(cut)}" if cut else "cut not recorded")]
+    steps = [Step("Event log", f"cut {moment(cut)}" if cut else "cut not recorded")]
     if version.job_id is not None:
         steps.append(Step(f"Run {version.job_id}", "training", job=version.job_id))
     if evaluation is not None:
@@ -258,13 +258,6 @@ def _lineage(registered: Registered) -> tuple[Step, ...]:
         for name in registered.aliases
     )
     return tuple(steps)
-
-
-def _when(cut: object) -> str:
-    try:
-        return numbers.day(str(cut))
-    except ValueError:
-        return str(cut)
 
 
 def _short(digest: str) -> str:
