@@ -17,7 +17,10 @@ from redis.exceptions import RedisError
 from config import storefront
 from config.proxy import SiteProxy
 from experiments.assignment.holder import PlanHolder
+from experiments.events.errors import StreamUnavailableError
+from experiments.events.stream import EventStream
 from experiments.gateway.rsgi import HTTPProtocol, RSGIAdapter, Scope
+from scoring.serving.models_cache import ModelCache
 
 logger = logging.getLogger(__name__)
 
@@ -28,6 +31,8 @@ class Front:
     _adapter: RSGIAdapter
     _redis: Redis
     _proxy: SiteProxy
+    _models: ModelCache
+    _stream: EventStream
     _following: asyncio.Task[None]
 
     async def start(self) -> None:
@@ -36,9 +41,13 @@ class Front:
         self._proxy = SiteProxy(
             settings.SITE_SOCKET, trust_forwarded=settings.SECURE_SSL_REDIRECT
         )
-        holder = storefront.make_holder(saved=True)
+        self._models = ModelCache()
+        self._stream = storefront.make_stream(self._redis)
+        holder = storefront.make_holder(self._models, saved=True)
         await _first_plan(holder, self._redis)
-        services = storefront.make_services(self._redis, holder)
+        services = storefront.make_services(
+            self._redis, holder, self._models, self._stream
+        )
         dispatcher = storefront.make_dispatcher(holder)
         self._adapter = RSGIAdapter(dispatcher, services, self._proxy)
         self._following = asyncio.create_task(
@@ -50,6 +59,11 @@ class Front:
         self._following.cancel()
         await asyncio.gather(self._following, return_exceptions=True)
         await self._proxy.close()
+        try:
+            await self._stream.close()
+        except StreamUnavailableError as error:
+            logger.warning("Rows of the last answers are lost: %s", error)
+        self._models.close()
         await self._redis.aclose()
 
     def __rsgi_init__(self, loop: asyncio.AbstractEventLoop) -> None:

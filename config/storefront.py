@@ -5,8 +5,6 @@ Imported by the front, which runs without Django's apps, and by the site's URLco
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from importlib import import_module
-from importlib.util import find_spec
 from pathlib import Path
 
 from django.conf import settings
@@ -17,25 +15,23 @@ from redis.backoff import NoBackoff
 from config import health
 from experiments.assignment.api.routes import ROUTES as ASSIGNMENT_ROUTES
 from experiments.assignment.holder import PlanHolder
+from experiments.events.api.routes import ROUTES as EVENT_ROUTES
+from experiments.events.stream import EventStream
 from experiments.gateway.clock import Clock
 from experiments.gateway.dispatch import Dispatcher
 from experiments.gateway.handlers import Route, Services
 from experiments.gateway.units import UnitHasher
-
-
-def _routes_of(module: str) -> tuple[Route, ...]:
-    """The routes of a wing that is present."""
-    if find_spec(module.rpartition(".")[0]) is None or find_spec(module) is None:
-        return ()
-    found: tuple[Route, ...] = import_module(module).ROUTES
-    return found
-
+from scoring.serving.api.routes import ROUTES as SERVING_ROUTES
+from scoring.serving.exposures import ExposureLog
+from scoring.serving.history import RecentHistory
+from scoring.serving.models_cache import ModelCache
+from scoring.serving.services import Recommender
 
 ROUTES: tuple[Route, ...] = (
     *health.ROUTES,
     *ASSIGNMENT_ROUTES,
-    *_routes_of("experiments.events.api.routes"),
-    *_routes_of("scoring.serving.api.routes"),
+    *EVENT_ROUTES,
+    *SERVING_ROUTES,
 )
 
 
@@ -49,12 +45,39 @@ def open_redis() -> Redis:
     )
 
 
-def make_services(redis: Redis, holder: PlanHolder) -> Services:
+def make_stream(redis: Redis) -> EventStream:
+    """Where rows become durable."""
+    return EventStream(
+        redis,
+        shards=settings.STREAM_SHARDS,
+        cap=settings.STREAM_CAP,
+        require_durable=settings.ENVIRONMENT != "test",
+    )
+
+
+def make_services(
+    redis: Redis, holder: PlanHolder, models: ModelCache, stream: EventStream
+) -> Services:
     """Everything handlers may use, around the clients of one event loop."""
-    services = Services(Clock(), UnitHasher(settings.UNIT_KEY), holder)
+    hasher = UnitHasher(settings.UNIT_KEY)
+    services = Services(Clock(), hasher, holder, stream)
     services.provide(redis, as_type=Redis)
-    services.provide(health.Readiness({"plan": lambda: holder.loaded}))
+    services.provide(
+        Recommender(models, RecentHistory(redis), ExposureLog(redis), stream, hasher)
+    )
+    services.provide(
+        health.Readiness(
+            {
+                "plan": lambda: holder.loaded,
+                "model": lambda: len(models) > 0 or not _needs_models(holder),
+            }
+        )
+    )
     return services
+
+
+def _needs_models(holder: PlanHolder) -> bool:
+    return holder.loaded and bool(holder.current().versions)
 
 
 def make_dispatcher(holder: PlanHolder) -> Dispatcher:
@@ -62,13 +85,15 @@ def make_dispatcher(holder: PlanHolder) -> Dispatcher:
     return Dispatcher(ROUTES, lambda: holder.current().keys)
 
 
-def make_holder(*, saved: bool) -> PlanHolder:
+def make_holder(models: ModelCache, *, saved: bool) -> PlanHolder:
     """The plan of this process; ``saved``: kept on disk as well."""
-    return PlanHolder(path=Path(settings.PLAN_PATH) if saved else None)
+    path = Path(settings.PLAN_PATH) if saved else None
+    return PlanHolder(path=path, prepare=(models.prepare,))
 
 
 # The site's own copy: looked after at each call, since nothing follows it there.
-SITE_HOLDER = make_holder(saved=False)
+SITE_MODELS = ModelCache()
+SITE_HOLDER = make_holder(SITE_MODELS, saved=False)
 SITE_DISPATCHER = make_dispatcher(SITE_HOLDER)
 
 
@@ -77,4 +102,6 @@ async def open_services() -> AsyncIterator[Services]:
     """Services of one call inside Django, whose event loop ends with the call."""
     async with open_redis() as redis:
         await SITE_HOLDER.refresh(redis)
-        yield make_services(redis, SITE_HOLDER)
+        stream = make_stream(redis)
+        yield make_services(redis, SITE_HOLDER, SITE_MODELS, stream)
+        await stream.close()

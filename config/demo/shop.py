@@ -47,11 +47,11 @@ class ShopParameters:
     test_days: int = 14
     visits_mean: float = 1.5
     history_mean: float = 9.0
-    stay: float = 0.38
-    follow: float = 0.36
-    appeal: float = 0.06
+    stay: float = 0.4
+    follow: float = 0.34
+    appeal: float = 0.07
     browse: float = 0.05
-    charm: float = 0.015
+    charm: float = 0.03
 
 
 @dataclass(frozen=True)

@@ -112,7 +112,7 @@ class ExperimentAdmin(ModelAdmin[Experiment]):
     list_filter = ("status", "placement")
     search_fields = ("name", "key")
     inlines = (VariantInline, MetricInline)
-    actions_detail = ("report", "check", "start", "pause", "resume", "conclude")
+    actions_detail = ("report", "preflight", "start", "pause", "resume", "conclude")
     fieldsets = (
         (None, {"fields": (("name", "key"), "hypothesis", ("placement", "owner"))}),
         ("Who takes part", {"fields": (("coverage", "priority"), "audience")}),
@@ -190,7 +190,7 @@ class ExperimentAdmin(ModelAdmin[Experiment]):
         return HttpResponseRedirect(reverse("analysis:report", args=(key,)))
 
     @action(description="Check", url_path="check", icon="checklist")
-    def check(self, request: HttpRequest, object_id: int) -> HttpResponse:
+    def preflight(self, request: HttpRequest, object_id: int) -> HttpResponse:
         """Run the pre-flight list and show each line."""
         experiment = Experiment.objects.get(pk=object_id)
         for finding in check_experiment(experiment):
