@@ -153,9 +153,7 @@ def _champions(versions: Iterable[Version]) -> set[int]:
 def champion_of(experiment: Experiment) -> str:
     """The version that the placement serves now, by name; empty: none."""
     alias = (
-        Alias.objects.filter(
-            model_id=experiment.placement.default_model_id, name="champion"
-        )
+        Alias.objects.filter(model__placements=experiment.placement_id, name="champion")
         .select_related("version")
         .first()
     )
