@@ -6,3 +6,7 @@ class ConfigConfig(AppConfig):
 
     name = "config"
     label = "config"
+
+    def ready(self) -> None:
+        """Make our Celery the current app, so that services can send messages."""
+        import config.celery  # noqa: F401 - imported for its effect

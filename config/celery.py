@@ -44,6 +44,11 @@ app.conf.update(
             "schedule": 10.0,
             "options": {"queue": "default", "expires": 10},
         },
+        "refresh-running-experiments": {
+            "task": "experiments.analysis.tasks.refresh_running",
+            "schedule": 60.0,
+            "options": {"queue": "default", "expires": 60},
+        },
     },
 )
 app.autodiscover_tasks()

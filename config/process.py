@@ -6,9 +6,11 @@ import subprocess
 import sys
 import time
 from collections.abc import Mapping, Sequence
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
+
+import psutil
 
 TETHER = Path(__file__).with_name("tether.py")
 POLL_S = 0.02
@@ -50,9 +52,14 @@ class Command:
 
 
 class Process:
-    """A running ``Command``: its whole group is ended, never only the leader."""
+    """A running ``Command``: its whole group is ended, never only the leader.
 
-    def __init__(self, command: Command, log: Path) -> None:
+    Args:
+        command: What to run.
+        log: Where its output is appended; None: to our own output.
+    """
+
+    def __init__(self, command: Command, log: Path | None) -> None:
         self.command = command
         self.log = log
         self._popen: subprocess.Popen[bytes] | None = None
@@ -87,15 +94,18 @@ class Process:
             *((str(user.uid), str(user.gid)) if user else ("-", "-")),
             *self.command.argv,
         ]
-        self.log.parent.mkdir(parents=True, exist_ok=True)
-        with self.log.open("ab") as log:
+        with ExitStack() as opened:
+            output = None
+            if self.log:
+                self.log.parent.mkdir(parents=True, exist_ok=True)
+                output = opened.enter_context(self.log.open("ab"))
             self._popen = subprocess.Popen(
                 argv,
                 env=dict(self.command.env),
                 cwd=self.command.cwd,
                 stdin=subprocess.DEVNULL,
-                stdout=log,
-                stderr=subprocess.STDOUT,
+                stdout=output,
+                stderr=subprocess.STDOUT if output else None,
                 start_new_session=True,
             )
 
@@ -127,7 +137,7 @@ class Process:
 
     def tail(self, lines: int = 15) -> str:
         """The last lines of the log, for error messages."""
-        if not self.log.exists():
+        if self.log is None or not self.log.exists():
             return ""
         with self.log.open("rb") as log:
             log.seek(max(0, self.log.stat().st_size - 8192))
@@ -142,14 +152,13 @@ def end_group(group: int) -> None:
 
 
 def wait_until_gone(pid: int, timeout_s: float) -> bool:
-    """Whether a process that is not our child ended within ``timeout_s`` seconds."""
+    """Whether a process ended within ``timeout_s`` seconds; zombies have."""
     deadline = time.monotonic() + timeout_s
     while time.monotonic() < deadline:
         try:
-            os.kill(pid, 0)
-        except ProcessLookupError:
+            if psutil.Process(pid).status() == psutil.STATUS_ZOMBIE:
+                return True
+        except psutil.NoSuchProcess:
             return True
-        except PermissionError:
-            pass
         time.sleep(POLL_S)
     return False

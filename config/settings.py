@@ -179,6 +179,7 @@ USE_I18N = True
 USE_THOUSAND_SEPARATOR = True
 STATIC_URL = "/static/"
 STATIC_ROOT = DATA_DIR / "static"
+STATIC_ROOT.mkdir(parents=True, exist_ok=True)  # WhiteNoise warns of an absent one
 STATICFILES_DIRS = [BASE_DIR / "templates" / "static"]
 WHITENOISE_USE_FINDERS = True
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
@@ -221,7 +222,21 @@ SPECTACULAR_SETTINGS = {
         "experiments.gateway.api.authentication.KeyAuthentication",
         "rest_framework.authentication.SessionAuthentication",
     ],
+    "POSTPROCESSING_HOOKS": [
+        "drf_spectacular.hooks.postprocess_schema_enums",
+        "experiments.gateway.schema.add_storefront_routes",
+    ],
     "ENUM_NAME_OVERRIDES": {"JobStateEnum": "models_registry.models.JobState"},
+}
+
+# What a lower wing needs of a higher one, by dotted name (DESIGN section 9).
+PLAN_PUBLISHER = "experiments.assignment.services.request_publish"
+CONDITION_CHECK = "experiments.assignment.conditions.problem_with"
+ANALYSIS_VERDICT = "experiments.decisions.verdict.verdict_of"
+
+JOB_TASKS = {
+    "train": ("scoring.training.tasks.train", "train"),
+    "analyse": ("experiments.analysis.tasks.analyse", "analyse"),
 }
 
 CELERY_BROKER_URL = (
@@ -235,7 +250,7 @@ UNFOLD = {
     "SITE_SYMBOL": "directions_boat",
     "SITE_URL": "/",
     "SHOW_HISTORY": True,
-    "STYLES": [lambda request: static("shipworthy/admin.css")],
+    "STYLES": [lambda _request: static("shipworthy/admin.css")],
     "SIDEBAR": {
         "show_search": True,
         "navigation": [

@@ -149,6 +149,7 @@ class Job(models.Model):
         kind: Which work (``train``, ``analyse``, ``import``); ``config`` maps it to
             the Celery task that runs it.
         lease: Random token of the run that owns the job; a second delivery sees it.
+        enqueued_at: When its message was last sent; None: it is still to be sent.
         progress: 0 to 1.
         figures: What the work reports while it runs (loss, rows, seconds left).
         logs: The last lines of what happened, newest last.
@@ -161,6 +162,7 @@ class Job(models.Model):
         max_length=20, choices=JobState.choices, default=JobState.QUEUED
     )
     lease = models.CharField(max_length=64, blank=True, default="")
+    enqueued_at = models.DateTimeField(null=True, blank=True)
     heartbeat_at = models.DateTimeField(null=True, blank=True)
     attempts = models.PositiveIntegerField(default=0)
     cancel_requested = models.BooleanField(default=False)

@@ -13,6 +13,8 @@ from django.core.management import call_command
 from django.db import connections
 from pytest_django import DjangoDbBlocker, Settings
 
+from config.installation import Installation
+from config.supervisor import Supervisor
 from tests import tools
 from tests.servers import TEMPLATE, Servers
 
@@ -110,6 +112,28 @@ def artifacts(settings: Settings, tmp_path: Path) -> Path:
     """An empty artifact store of this test's own."""
     settings.ARTIFACTS_URL = str(tmp_path / "artifacts")
     return tmp_path / "artifacts"
+
+
+@pytest.fixture
+def data_dir() -> Iterator[Path]:
+    """A folder for an installation; pytest's own keep PostgreSQL's user out."""
+    with SERVERS.data_dir() as folder:
+        yield folder
+
+
+@pytest.fixture(scope="session")
+def installation() -> Iterator[Supervisor]:
+    """A running product of this worker's own: front, site, workers, beat, servers.
+
+    ``installation.url`` is its address, ``installation.installation.credentials``
+    the file with its users and keys, ``installation.env`` its settings.
+    """
+    with (
+        SERVERS.data_dir() as folder,
+        Supervisor(Installation(folder, given={}), port=18_100) as product,
+    ):
+        product.launch()
+        yield product
 
 
 @pytest.fixture(scope="session")

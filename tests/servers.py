@@ -62,6 +62,16 @@ class Servers:
             "SHIPWORTHY_UNIT_KEY": "a-unit-key-for-tests-that-is-long-enough",
         }
 
+    @contextmanager
+    def data_dir(self) -> Iterator[Path]:
+        """A folder for an installation, within reach of PostgreSQL's user."""
+        folder = Path(tempfile.mkdtemp(dir=self.folder))
+        folder.chmod(0o711)
+        try:
+            yield folder
+        finally:
+            shutil.rmtree(folder, ignore_errors=True)
+
     def stop(self) -> None:
         """Stop what this process started; the first process removes the folders."""
         self.redis.stop()
@@ -75,8 +85,8 @@ class Servers:
         with self._administer() as connection:
             connection.execute("SELECT pg_advisory_lock(%s)", (TEMPLATE_LOCK,))
             missing = not self._exists(connection, TEMPLATE)
+            partial = sql.Identifier(f"{TEMPLATE}_partial")
             if missing:
-                partial = sql.Identifier(f"{TEMPLATE}_partial")
                 connection.execute(sql.SQL("CREATE DATABASE {}").format(partial))
             yield missing
             if missing:

@@ -119,7 +119,8 @@ def cluster_folder(data_dir: Path, user: User | None) -> Path:
     data_dir.mkdir(parents=True, exist_ok=True)
     if user is None or reachable(data_dir, user):
         return private_folder(data_dir / "postgres", owner=user)
-    folder = private_folder(outside_folder(data_dir) / "postgres", owner=user)
+    outside = private_folder(outside_path(data_dir), mode=0o711)
+    folder = private_folder(outside / "postgres", owner=user)
     print(  # noqa: T201 - a person must know where the data lies
         f"PostgreSQL's user cannot reach {data_dir}: its data lies in {folder}",
         file=sys.stderr,
@@ -127,11 +128,11 @@ def cluster_folder(data_dir: Path, user: User | None) -> Path:
     return folder
 
 
-def outside_folder(data_dir: Path) -> Path:
-    """A folder under the system's temporary one, named after the checkout."""
+def outside_path(data_dir: Path) -> Path:
+    """A path under the system's temporary folder, named after the checkout."""
     checkout = Path(__file__).resolve().parents[2]
     name = f"shipworthy-data-{checkout.name}-{digest(data_dir)}"
-    return private_folder(Path(tempfile.gettempdir()) / name, mode=0o711)
+    return Path(tempfile.gettempdir()) / name
 
 
 def reachable_install(install: Path, user: User | None) -> Path:

@@ -27,7 +27,7 @@ from config.embedded.place import (
 from config.process import POLL_S, Command, Process, ProcessError, wait_until_gone
 
 SUPERUSER = "shipworthy"
-START_TIMEOUT_S = 60.0
+START_TIMEOUT_S = 30.0
 FAST = {
     "fsync": "off",
     "full_page_writes": "off",

@@ -53,7 +53,7 @@ class EmbeddedRedis:
     @property
     def url(self) -> str:
         """Address in redis-py's form."""
-        return f"unix://{self.socket}?db=0"
+        return f"unix://{self.socket}"
 
     @property
     def pid(self) -> int:

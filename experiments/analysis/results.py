@@ -117,6 +117,19 @@ class DayPoint(msgspec.Struct, frozen=True):
     is_look: bool = False
 
 
+class PairResult(msgspec.Struct, frozen=True):
+    """Two treatments against each other on the primary metric.
+
+    Attributes:
+        effect: Relative change of ``variant`` over ``other``, at the same look and
+            error as each has against control.
+    """
+
+    variant: str
+    other: str
+    effect: Interval
+
+
 class ReasonResult(msgspec.Struct, frozen=True):
     """One criterion of the decision rule.
 
@@ -181,5 +194,6 @@ class ReportContent(msgspec.Struct, frozen=True):
     metrics: tuple[MetricResult, ...]
     days: tuple[DayPoint, ...]
     verdict: VerdictResult
+    pairs: tuple[PairResult, ...] = ()
     notes: tuple[str, ...] = ()
     seconds: float = 0.0

@@ -4,6 +4,7 @@ from django.conf import settings
 from django.db import models
 from django.db.models import F, Q
 
+from experiments.design.lifecycle import Status
 from experiments.metrics.models import Metric
 from models_registry.models import KEY_VALIDATOR, Model, Version
 
@@ -63,17 +64,6 @@ class Placement(models.Model):
         return self.name
 
 
-class Status(models.TextChoices):
-    """The life of an experiment; ``lifecycle.TRANSITIONS`` says what may follow what."""
-
-    DRAFT = "draft"
-    RUNNING = "running"
-    PAUSED = "paused"
-    CONCLUDED = "concluded"
-    SHIPPED = "shipped"
-    ARCHIVED = "archived"
-
-
 class ExposureSource(models.TextChoices):
     """Who records that a unit met the experiment."""
 
@@ -108,7 +98,10 @@ class Experiment(models.Model):
         related_name="+",
     )
     status = models.CharField(
-        max_length=20, choices=Status.choices, default=Status.DRAFT, editable=False
+        max_length=20,
+        choices=[(status.value, status.value.title()) for status in Status],
+        default=Status.DRAFT.value,
+        editable=False,
     )
     priority = models.PositiveIntegerField(default=100)
     coverage = models.FloatField(default=1.0, help_text="Share of shoppers, 0 to 1.")
@@ -136,7 +129,8 @@ class Experiment(models.Model):
         ordering = ("-created_at",)
         constraints = (
             models.CheckConstraint(
-                condition=Q(status__in=Status.values), name="experiment_status_known"
+                condition=Q(status__in=[status.value for status in Status]),
+                name="experiment_status_known",
             ),
             models.CheckConstraint(
                 condition=Q(coverage__gte=0.0, coverage__lte=1.0),

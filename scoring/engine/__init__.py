@@ -1,0 +1,1 @@
+"""Rankers and their offline evaluation: pure, no Django, no I/O."""

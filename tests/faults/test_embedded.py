@@ -4,17 +4,16 @@ import os
 import signal
 import subprocess
 import sys
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
-import psutil
 import psycopg
 import pytest
 import redis
 
 from config.embedded import EmbeddedPostgres, EmbeddedRedis
 from config.embedded.place import runtime_path
+from tests.waiting import gone, wait_for
 
 pytestmark = pytest.mark.faults
 
@@ -31,40 +30,15 @@ with EmbeddedPostgres(Path(sys.argv[1])) as postgres:
 """
 
 
-def wait_for(condition: Callable[[], bool], timeout_s: float = 20) -> None:
-    deadline = time.monotonic() + timeout_s
-    while not condition():
-        assert time.monotonic() < deadline, "the condition never came true"
-        time.sleep(0.02)
-
-
-def gone(pid: int) -> bool:
-    try:
-        return psutil.Process(pid).status() == psutil.STATUS_ZOMBIE
-    except psutil.NoSuchProcess:
-        return True
-
-
 @pytest.fixture
-def folder(tmp_path: Path) -> Path:
-    """A folder that PostgreSQL's user can reach, which pytest's own is not."""
-    for parent in (tmp_path, *tmp_path.parents):
-        if parent.name.startswith("pytest-of-"):
-            parent.chmod(0o711)
-            break
-        parent.chmod(0o711)
-    return tmp_path
-
-
-@pytest.fixture
-def postgres(folder: Path) -> Iterator[EmbeddedPostgres]:
-    with EmbeddedPostgres(folder) as server:
+def postgres(data_dir: Path) -> Iterator[EmbeddedPostgres]:
+    with EmbeddedPostgres(data_dir) as server:
         yield server
 
 
 @pytest.fixture
-def server(folder: Path) -> Iterator[EmbeddedRedis]:
-    with EmbeddedRedis(folder) as running:
+def server(data_dir: Path) -> Iterator[EmbeddedRedis]:
+    with EmbeddedRedis(data_dir) as running:
         yield running
 
 
@@ -96,9 +70,9 @@ def test_redis_keeps_every_acknowledged_write_over_kill_9(
         assert client.lrange("kept", 0, -1) == [b"0", b"1", b"2"]
 
 
-def test_servers_end_with_the_process_that_started_them(folder: Path) -> None:
+def test_servers_end_with_the_process_that_started_them(data_dir: Path) -> None:
     with subprocess.Popen(
-        [sys.executable, "-c", OWNER, str(folder)],
+        [sys.executable, "-c", OWNER, str(data_dir)],
         cwd=ROOT,
         stdout=subprocess.PIPE,
         text=True,
@@ -107,20 +81,22 @@ def test_servers_end_with_the_process_that_started_them(folder: Path) -> None:
         pids = [int(pid) for pid in owner.stdout.readline().split()]
         owner.kill()
     wait_for(lambda: all(gone(pid) for pid in pids))
-    with EmbeddedPostgres(folder) as postgres, EmbeddedRedis(folder):
+    with EmbeddedPostgres(data_dir) as postgres, EmbeddedRedis(data_dir):
         psycopg.connect(postgres.url).close()
-    assert not runtime_path(folder).exists()
+    assert not runtime_path(data_dir).exists()
 
 
-def test_a_forgotten_server_is_ended_before_its_cluster_is_used(folder: Path) -> None:
-    with EmbeddedPostgres(folder) as forgotten:
-        with EmbeddedPostgres(folder) as postgres:
-            assert not forgotten.alive
-            psycopg.connect(postgres.url).close()
+def test_a_forgotten_server_is_ended_before_its_cluster_is_used(data_dir: Path) -> None:
+    with (
+        EmbeddedPostgres(data_dir) as forgotten,
+        EmbeddedPostgres(data_dir) as postgres,
+    ):
+        assert not forgotten.alive
+        psycopg.connect(postgres.url).close()
 
 
-def test_a_killed_initdb_is_not_taken_for_a_cluster(folder: Path) -> None:
-    unborn = EmbeddedPostgres(folder)
+def test_a_killed_initdb_is_not_taken_for_a_cluster(data_dir: Path) -> None:
+    unborn = EmbeddedPostgres(data_dir)
     partial = unborn.cluster.with_name("cluster.partial")
     partial.mkdir(parents=True)
     (partial / "PG_VERSION").write_text("18")

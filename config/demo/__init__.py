@@ -1,0 +1,1 @@
+"""The main job on a demonstration shop: import, train, test, decide, ship."""

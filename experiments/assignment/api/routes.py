@@ -1,0 +1,6 @@
+"""The assignment wing's storefront routes."""
+
+from experiments.assignment.api import native
+from experiments.gateway.handlers import Route
+
+ROUTES: tuple[Route, ...] = (*native.ROUTES,)

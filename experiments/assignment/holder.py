@@ -1,0 +1,163 @@
+"""The plan a process answers by: followed in Redis, kept on disk, swapped whole."""
+
+import asyncio
+import logging
+import os
+from collections.abc import Awaitable, Callable, Sequence
+from pathlib import Path
+
+import msgspec
+from redis.asyncio import Redis
+from redis.exceptions import RedisError
+
+from experiments.assignment.plan import Plan
+from experiments.assignment.publication import (
+    CHANNEL,
+    HEAD_KEY,
+    PLAN_KEY,
+    decode_head,
+    decode_plan,
+    encode_plan,
+)
+from experiments.gateway.clock import Clock
+from models_registry.errors import UnavailableError
+
+logger = logging.getLogger(__name__)
+
+Prepare = Callable[[Plan], Awaitable[None]]
+"""Makes a process able to answer by a plan, before it does."""
+
+
+class PlanUnavailableError(UnavailableError):
+    """No plan was published yet, and none is on disk."""
+
+    code = "plan_unavailable"
+
+
+class PlanHolder:
+    """Holds the plan of one process.
+
+    Attributes:
+        failures: Times in a row that preparing for the newest plan has failed.
+    """
+
+    # A plan that cannot be prepared is tried so often, then taken all the same: a
+    # revoked key or a stopped experiment may not wait for a broken artifact.
+    ATTEMPTS = 3
+
+    def __init__(
+        self,
+        *,
+        path: Path | None = None,
+        prepare: Sequence[Prepare] = (),
+        clock: Clock | None = None,
+    ) -> None:
+        self._path = path
+        self._prepare = tuple(prepare)
+        self._clock = clock or Clock()
+        self._plan: Plan | None = None
+        self._confirmed_at = 0.0
+        self.failures = 0
+
+    @property
+    def loaded(self) -> bool:
+        """Whether there is a plan at all."""
+        return self._plan is not None
+
+    @property
+    def age_seconds(self) -> float:
+        """Seconds since the plan was last known to be what PostgreSQL says."""
+        return max(0.0, self._clock.now() - self._confirmed_at)
+
+    def current(self) -> Plan:
+        """The plan to answer by; the same object until the next swap.
+
+        Raises:
+            PlanUnavailableError: There is none yet.
+        """
+        if self._plan is None:
+            raise PlanUnavailableError("No plan was published yet; try again soon.")
+        return self._plan
+
+    async def restore(self) -> bool:
+        """Take the plan kept on disk; whether there was one that could be read."""
+        if self._path is None:
+            return False
+        try:
+            plan = decode_plan(await asyncio.to_thread(self._path.read_bytes))
+        except FileNotFoundError:
+            return False
+        except (OSError, msgspec.MsgspecError, UnicodeError) as error:
+            logger.warning("The plan at %s cannot be read: %s", self._path, error)
+            return False
+        for _ in range(self.ATTEMPTS):
+            if await self._take(plan):
+                break
+        return True
+
+    async def refresh(self, redis: Redis) -> bool:
+        """Take the published plan if it is another; whether it was.
+
+        Raises:
+            RedisError: Redis is away; the present plan stays.
+        """
+        head = await redis.get(HEAD_KEY)
+        if head is None:
+            return False
+        revision, built_at = decode_head(head)
+        if self._plan is not None and self._plan.revision == revision:
+            self._confirmed_at = built_at
+            return False
+        text = await redis.get(PLAN_KEY)
+        if text is None:
+            return False
+        plan = decode_plan(text)
+        if not await self._take(plan):
+            return False
+        if self._path is not None:
+            try:
+                await asyncio.to_thread(_save, self._path, encode_plan(plan))
+            except OSError as error:
+                logger.warning("The plan was not kept on disk: %s", error)
+        return True
+
+    async def follow(self, redis: Redis, poll_seconds: float) -> None:
+        """Take every published plan, for ever: on notice, and by looking."""
+        away = False
+        while True:
+            try:
+                async with redis.pubsub(ignore_subscribe_messages=True) as notices:
+                    await notices.subscribe(CHANNEL)
+                    while True:
+                        await self.refresh(redis)
+                        away = False
+                        await notices.get_message(timeout=poll_seconds)
+            except (RedisError, OSError, msgspec.MsgspecError) as error:
+                if not away:
+                    logger.warning("The plan cannot be followed: %s", error)
+                away = True
+                await asyncio.sleep(poll_seconds)
+
+    async def _take(self, plan: Plan) -> bool:
+        try:
+            await asyncio.gather(*(prepare(plan) for prepare in self._prepare))
+        except Exception:
+            self.failures += 1
+            logger.exception("Plan %s cannot be prepared for", plan.revision)
+            if self.failures < self.ATTEMPTS:
+                return False
+        self.failures = 0
+        self._plan = plan
+        self._confirmed_at = plan.built_at
+        return True
+
+
+def _save(path: Path, text: bytes) -> None:
+    """Replace a file at once, so that a reader never finds half of it."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    draft = path.with_name(f"{path.name}.{os.getpid()}")
+    with draft.open("wb") as file:
+        file.write(text)
+        file.flush()
+        os.fsync(file.fileno())
+    draft.replace(path)

@@ -1,0 +1,345 @@
+"""Create placements and experiments, and move them through their life."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+
+from django.conf import settings
+from django.contrib.auth.models import User
+from django.db import IntegrityError, transaction
+from django.utils import timezone
+from django.utils.module_loading import import_string
+
+from experiments.design import checks
+from experiments.design.lifecycle import Action, Status, allowed_actions, next_status
+from experiments.design.models import (
+    Change,
+    Epoch,
+    Experiment,
+    ExperimentMetric,
+    Phase,
+    Placement,
+    Variant,
+)
+from experiments.metrics.models import Metric
+from models_registry.errors import ConflictError, Detail, InvalidError
+from models_registry.models import Model, Version
+
+
+@dataclass(frozen=True)
+class VariantSpec:
+    """A variant to create; the first of an experiment is its control."""
+
+    key: str
+    weight: float
+    version: Version | None = None
+    payload: object = None
+    name: str = ""
+
+
+@dataclass(frozen=True)
+class MetricSpec:
+    """A metric of an experiment and what it is for."""
+
+    metric: Metric
+    role: str
+    margin: float = 0.05
+
+
+@dataclass(frozen=True)
+class ExperimentSpec:
+    """All that a new experiment needs."""
+
+    key: str
+    name: str
+    placement: Placement
+    variants: Sequence[VariantSpec]
+    metrics: Sequence[MetricSpec]
+    hypothesis: str = ""
+    planned_days: int = 14
+    looks: int = 2
+    alpha: float = 0.05
+    coverage: float = 1.0
+    audience: Mapping[str, object] = field(default_factory=dict)
+
+
+def publish_plan() -> None:
+    """Have the running placements compiled and handed to the fronts, on commit."""
+    import_string(settings.PLAN_PUBLISHER)()
+
+
+@transaction.atomic
+def create_experiment(spec: ExperimentSpec, *, by: User | None) -> Experiment:
+    """Create a draft with its variants and metrics.
+
+    Raises:
+        ConflictError: The key is taken.
+        InvalidError: A value breaks a rule of the schema.
+    """
+    if Experiment.objects.filter(key=spec.key).exists():
+        raise ConflictError(
+            f"The experiment key {spec.key!r} is taken; choose another one."
+        )
+    experiment = Experiment(
+        key=spec.key,
+        name=spec.name,
+        placement=spec.placement,
+        hypothesis=spec.hypothesis,
+        planned_days=spec.planned_days,
+        looks=spec.looks,
+        alpha=spec.alpha,
+        coverage=spec.coverage,
+        audience=dict(spec.audience),
+        owner=by,
+    )
+    experiment.full_clean()
+    experiment.save()
+    for position, variant in enumerate(spec.variants):
+        row = Variant(
+            experiment=experiment,
+            key=variant.key,
+            name=variant.name,
+            position=position,
+            is_control=position == 0,
+            weight=variant.weight,
+            version=variant.version,
+            payload=variant.payload,
+        )
+        row.full_clean()
+        row.save()
+    for position, metric in enumerate(spec.metrics):
+        entry = ExperimentMetric(
+            experiment=experiment,
+            metric=metric.metric,
+            role=metric.role,
+            margin=metric.margin,
+            position=position,
+        )
+        entry.full_clean()
+        entry.save()
+    record_change(experiment, action="create", summary="Created", by=by)
+    return experiment
+
+
+def record_change(
+    experiment: Experiment,
+    *,
+    action: str,
+    summary: str,
+    by: User | None,
+    before: Mapping[str, object] | None = None,
+    after: Mapping[str, object] | None = None,
+) -> Change:
+    """Keep who changed what, for the history page."""
+    return Change.objects.create(
+        experiment=experiment,
+        action=action,
+        summary=summary,
+        before=dict(before or {}),
+        after=dict(after or {}),
+        made_by=by,
+    )
+
+
+def check_experiment(experiment: Experiment) -> tuple[checks.Finding, ...]:
+    """The pre-flight list of an experiment as it stands."""
+    placement = experiment.placement
+    variants = experiment.variants.select_related("version__model")
+    facts = checks.ExperimentFacts(
+        variants=tuple(
+            checks.VariantFacts(
+                key=v.key,
+                is_control=v.is_control,
+                weight=v.weight,
+                has_version=v.version is not None,
+                has_payload=v.payload is not None,
+                model=v.version.model.name if v.version else None,
+            )
+            for v in variants
+        ),
+        primary_metrics=experiment.metrics.filter(role="primary").count(),
+        placement_is_model=placement.default_model is not None,
+        placement_model=placement.default_model.name
+        if placement.default_model
+        else None,
+        coverage=experiment.coverage,
+        planned_days=experiment.planned_days,
+        looks=experiment.looks,
+    )
+    return (*checks.preflight(facts), _audience_finding(experiment.audience))
+
+
+def _audience_finding(audience: Mapping[str, object]) -> checks.Finding:
+    if not audience:
+        return checks.Finding("audience", ok=True, sentence="Everybody may take part")
+    problem: str | None = import_string(settings.CONDITION_CHECK)(audience)
+    return checks.Finding(
+        "audience", ok=problem is None, sentence=problem or "The audience can be read"
+    )
+
+
+@transaction.atomic
+def transition(
+    experiment: Experiment,
+    action: str,
+    *,
+    by: User | None,
+    now: datetime | None = None,
+    outcome: Variant | None = None,
+    reason: str = "",
+) -> Experiment:
+    """Move an experiment along its life under a row lock.
+
+    Args:
+        experiment: Which one.
+        action: One of ``lifecycle.Action``.
+        by: The person who does it.
+        now: Start or end on the shop's own clock; default: this moment.
+        outcome: What everybody gets once concluded or shipped.
+        reason: Kept in the history.
+
+    Raises:
+        ConflictError: The table does not allow the action in the present state.
+        InvalidError: It may not start: the pre-flight list has open points.
+    """
+    locked = Experiment.objects.select_for_update().get(pk=experiment.pk)
+    if action not in set(Action):
+        raise InvalidError(
+            f"{action!r} is not an action; use one of {', '.join(Action)}."
+        )
+    status = next_status(locked.status, action)
+    if status is None:
+        may = ", ".join(allowed_actions(locked.status)) or "nothing"
+        raise ConflictError(
+            f"{locked.key} is {locked.status}: {action} is not possible; "
+            f"possible: {may}."
+        )
+    moment = now or timezone.now()
+    before = {"status": locked.status}
+    if action == Action.START:
+        _open_first_phase(locked, moment)
+        locked.started_at = moment
+    if action in {Action.CONCLUDE, Action.SHIP, Action.ROLL_BACK}:
+        locked.outcome = outcome or locked.variants.filter(is_control=True).first()
+        if locked.ended_at is None:
+            locked.ended_at = moment
+            locked.phases.filter(ended_at=None).update(ended_at=moment)
+    locked.status = status
+    locked.save()
+    record_change(
+        locked,
+        action=action,
+        summary=_SUMMARIES[Action(action)] + (f": {reason}" if reason else ""),
+        by=by,
+        before=before,
+        after={"status": str(status)},
+    )
+    publish_plan()
+    experiment.refresh_from_db()
+    return locked
+
+
+_SUMMARIES = {
+    Action.START: "Started",
+    Action.PAUSE: "Paused",
+    Action.RESUME: "Resumed",
+    Action.CONCLUDE: "Concluded",
+    Action.SHIP: "Shipped",
+    Action.ROLL_BACK: "Rolled back",
+    Action.ARCHIVE: "Archived",
+}
+
+
+def _open_first_phase(experiment: Experiment, moment: datetime) -> None:
+    open_points = [f for f in check_experiment(experiment) if not f.ok]
+    if open_points:
+        raise InvalidError(
+            f"{experiment.key} cannot start: "
+            + "; ".join(f.sentence for f in open_points)
+            + ".",
+            details=tuple(Detail(f.code, f.code, f.sentence) for f in open_points),
+        )
+    phase = Phase.objects.create(
+        experiment=experiment,
+        number=1,
+        seed=experiment.key,
+        weights={v.key: v.weight for v in experiment.variants.all()},
+        audience=experiment.audience,
+        started_at=moment,
+    )
+    Epoch.objects.create(
+        phase=phase, number=1, coverage=experiment.coverage, started_at=moment
+    )
+
+
+@transaction.atomic
+def change_coverage(
+    experiment: Experiment,
+    coverage: float,
+    *,
+    by: User | None,
+    now: datetime | None = None,
+) -> Epoch:
+    """Take more (or fewer) shoppers into a running experiment: a new epoch.
+
+    Raising coverage moves nobody who is in already (DESIGN section 5).
+
+    Raises:
+        ConflictError: The experiment does not run.
+        InvalidError: The share is not in (0, 1].
+    """
+    if not 0.0 < coverage <= 1.0:
+        raise InvalidError(f"Coverage is {coverage}; use a share above 0, at most 1.")
+    locked = Experiment.objects.select_for_update().get(pk=experiment.pk)
+    phase = locked.phases.filter(ended_at=None).first()
+    if phase is None or locked.status not in {Status.RUNNING, Status.PAUSED}:
+        raise ConflictError(
+            f"{locked.key} is {locked.status}: coverage opens an epoch only while it "
+            "runs; edit the draft instead."
+        )
+    before, locked.coverage = locked.coverage, coverage
+    locked.save(update_fields=["coverage"])
+    number = phase.epochs.count() + 1
+    epoch = Epoch.objects.create(
+        phase=phase,
+        number=number,
+        coverage=coverage,
+        started_at=now or timezone.now(),
+    )
+    record_change(
+        locked,
+        action="coverage",
+        summary=f"Coverage from {before:.0%} to {coverage:.0%}",
+        by=by,
+        before={"coverage": before},
+        after={"coverage": coverage},
+    )
+    publish_plan()
+    experiment.refresh_from_db()
+    return epoch
+
+
+def ensure_placement(
+    *,
+    key: str,
+    name: str,
+    model: Model,
+    list_size: int = 10,
+    exclude_seen: bool = True,
+) -> Placement:
+    """The placement of that key, made when it does not exist yet."""
+    try:
+        with transaction.atomic():
+            placement, _ = Placement.objects.get_or_create(
+                key=key,
+                defaults={
+                    "name": name,
+                    "default_model": model,
+                    "list_size": list_size,
+                    "exclude_seen": exclude_seen,
+                },
+            )
+    except IntegrityError as error:
+        raise InvalidError(f"Placement {key!r}: {error}") from error
+    publish_plan()
+    return placement

@@ -1,0 +1,1 @@
+"""One ranker a file; a torch ranker keeps trainer and scorer apart."""

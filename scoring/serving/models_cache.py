@@ -1,0 +1,110 @@
+"""The model versions a front holds in memory: those its plan may ask for.
+
+A new plan's versions are loaded before the plan is swapped in, in threads, so that
+no request waits for a model; those of the plan before stay until the next change,
+for requests that began under it. A version that can't be loaded is tried again.
+"""
+
+import asyncio
+import logging
+import time
+from collections.abc import Callable, Iterable
+from concurrent.futures import ThreadPoolExecutor
+
+from experiments.assignment.plan import Plan, VersionPlan
+from models_registry import artifacts
+from models_registry.errors import ShipworthyError
+from scoring.engine.artifact import Artifact
+from scoring.engine.errors import EngineError
+from scoring.engine.registry import load_scorer
+from scoring.serving.ranking import Ranker
+
+RETRY_SECONDS = 10.0
+LOGGER = logging.getLogger(__name__)
+
+
+def load_ranker(version: VersionPlan) -> Ranker:
+    """Fetch a version's artifact, verified, and make it ready.
+
+    Raises:
+        ArtifactUnusableError: Its files are not to be had unaltered.
+        EngineError: Its files do not fit together.
+    """
+    files = artifacts.fetch(version.artifact_digest)
+    artifact = Artifact.from_files(files, expected_hash=version.artifact_digest)
+    return Ranker(version, load_scorer(artifact))
+
+
+class ModelCache:
+    """Version id to loaded model; one object per process.
+
+    Attributes:
+        failures: Why versions of the plan are not loaded, by version id.
+        pool: Threads that load models and rank with slow ones.
+    """
+
+    def __init__(
+        self, load: Callable[[VersionPlan], Ranker] = load_ranker, *, threads: int = 2
+    ) -> None:
+        self._load = load
+        self._rankers: dict[int, Ranker] = {}
+        self._wanted: dict[int, VersionPlan] = {}
+        self._tried_at: dict[int, float] = {}
+        self._loading: dict[int, asyncio.Task[None]] = {}
+        self.failures: dict[int, str] = {}
+        self.pool = ThreadPoolExecutor(threads, thread_name_prefix="models")
+
+    @property
+    def loaded(self) -> frozenset[int]:
+        """Ids of the versions in memory."""
+        return frozenset(self._rankers)
+
+    def get(self, version_id: int) -> Ranker | None:
+        """A loaded version; None: it is not there (and is tried again)."""
+        ranker = self._rankers.get(version_id)
+        if ranker is None and version_id in self._wanted:
+            self._try_again(version_id)
+        return ranker
+
+    async def prepare(self, plan: Plan) -> None:
+        """Load what a plan needs and drop what neither it nor the last one needs."""
+        before, self._wanted = self._wanted, dict(plan.versions)
+        await asyncio.gather(*map(self._start, self._missing(plan.versions.values())))
+        keep = self._wanted.keys() | before.keys()
+        self._rankers = {i: r for i, r in self._rankers.items() if i in keep}
+        self.failures = {i: w for i, w in self.failures.items() if i in self._wanted}
+
+    def close(self) -> None:
+        """End the threads."""
+        self.pool.shutdown(wait=False, cancel_futures=True)
+
+    def _missing(self, versions: Iterable[VersionPlan]) -> list[VersionPlan]:
+        return [v for v in versions if v.id not in self._rankers]
+
+    def _try_again(self, version_id: int) -> None:
+        waited = time.monotonic() - self._tried_at.get(version_id, float("-inf"))
+        if waited >= RETRY_SECONDS and version_id not in self._loading:
+            self._start(self._wanted[version_id])
+
+    def _start(self, version: VersionPlan) -> "asyncio.Task[None]":
+        """The task that loads a version; one at a time for each."""
+        task = self._loading.get(version.id)
+        if task is None:
+            self._tried_at[version.id] = time.monotonic()
+            task = asyncio.get_running_loop().create_task(self._load_one(version))
+            self._loading[version.id] = task
+            task.add_done_callback(lambda _: self._loading.pop(version.id, None))
+        return task
+
+    async def _load_one(self, version: VersionPlan) -> None:
+        loop = asyncio.get_running_loop()
+        try:
+            ranker = await loop.run_in_executor(self.pool, self._load, version)
+        except (ShipworthyError, EngineError, OSError, MemoryError) as error:
+            self.failures[version.id] = str(error)
+            LOGGER.error(  # noqa: TRY400 - anticipated: the sentence says it all
+                "%s version %d is not loaded: %s", version.model, version.number, error
+            )
+            return
+        self.failures.pop(version.id, None)
+        self._rankers = {**self._rankers, version.id: ranker}

@@ -1,0 +1,96 @@
+"""What serving writes to the log: a row for each item listed, and exposures (pure)."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+import msgspec
+
+from experiments.assignment.evaluator import Assignment
+from experiments.events.rows import EventRow
+from scoring.serving.exposures import Exposure
+from scoring.serving.fallback import Fallback, ListedItem
+
+MAX_ATTRIBUTES = 4_000  # characters of JSON
+
+
+@dataclass(frozen=True, slots=True)
+class Occasion:
+    """What all rows of one answer have in common.
+
+    Attributes:
+        now: Unix seconds, on the shop's own clock where its key may state one.
+        model_version: ``name/number`` of the assigned version.
+    """
+
+    unit_key: bytes
+    request_id: str
+    now: float
+    assignment: Assignment
+    model_version: str | None
+
+
+def served_rows(
+    occasion: Occasion, items: Sequence[ListedItem], fallback: Fallback
+) -> list[EventRow]:
+    """A ``served`` row an item; for an empty list one row without an item.
+
+    A list is the model's own order, so each item stands at its position for certain.
+    """
+    if not items:
+        return [_row(occasion, "served", fallback=fallback.value)]
+    return [
+        _row(
+            occasion,
+            "served",
+            item_id=item.item_id,
+            position=position,
+            propensity=1.0,
+            fallback=fallback.value,
+        )
+        for position, item in enumerate(items, 1)
+    ]
+
+
+def exposure_row(
+    occasion: Occasion, exposure: Exposure, attributes: Mapping[str, object]
+) -> EventRow:
+    """The fact that the unit met its variant, with its attributes frozen."""
+    return _row(
+        occasion,
+        "exposure",
+        event_id=exposure.event_id,
+        attributes=frozen_attributes(attributes),
+    )
+
+
+def frozen_attributes(attributes: Mapping[str, object]) -> str | None:
+    """Attributes as JSON, without the raw unit id; None: nothing worth keeping."""
+    kept = {name: value for name, value in attributes.items() if name != "id"}
+    if not kept:
+        return None
+    text = msgspec.json.encode(kept).decode()
+    return text if len(text) <= MAX_ATTRIBUTES else None
+
+
+def _row(occasion: Occasion, name: str, **fields: object) -> EventRow:
+    assignment = occasion.assignment
+    moment = datetime.fromtimestamp(occasion.now, UTC)
+    return EventRow(
+        name=name,
+        unit_key=occasion.unit_key,
+        timestamp=moment,
+        source="server",
+        placement=assignment.placement,
+        request_id=occasion.request_id,
+        experiment=assignment.experiment,
+        phase=assignment.phase if assignment.experiment else None,
+        epoch=assignment.epoch if assignment.experiment else None,
+        variant=assignment.variant,
+        assignment_probability=(
+            assignment.probability if assignment.experiment else None
+        ),
+        reason=assignment.reason.value,
+        model_version=occasion.model_version,
+        **fields,  # type: ignore[arg-type]  # the two callers name columns
+    )
