@@ -152,7 +152,7 @@ class MainJob:
             done = import_events(path, mapping, progress=report)
             self.imported = done.accepted
             report(1.0, f"{done.read:,} rows read, {done.accepted:,} events logged")
-        for reason, count in done.rejected.items():
+        for reason, count in done.rejected_by_reason.items():
             self.console.print(f"  {count:,} rows rejected: {reason}")
 
     def train(self) -> None:
