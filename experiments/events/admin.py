@@ -9,7 +9,7 @@ from experiments.events.presentation import payload_text
 
 
 @admin.register(Item)
-class ItemAdmin(ModelAdmin):  # type: ignore[misc] # unfold has no types
+class ItemAdmin(ModelAdmin):
     """Items as they are now; the shop's feed is what changes them."""
 
     list_display = ("item_id", "title", "category", "price", "currency", "in_stock")
@@ -35,7 +35,7 @@ class ItemAdmin(ModelAdmin):  # type: ignore[misc] # unfold has no types
 
 
 @admin.register(DeadLetter)
-class DeadLetterAdmin(ModelAdmin):  # type: ignore[misc] # unfold has no types
+class DeadLetterAdmin(ModelAdmin):
     """Stream entries that gave no rows, with the reason."""
 
     list_display = ("created_at", "shard", "entry_id", "reason")

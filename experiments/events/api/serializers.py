@@ -1,6 +1,6 @@
 """What the catalogue routes take."""
 
-from typing import Any
+from typing import Any, cast
 
 import msgspec
 from rest_framework import serializers
@@ -39,7 +39,7 @@ class CategoryField(serializers.CharField):
         """The joined path."""
         if isinstance(data, list) and all(isinstance(part, str) for part in data):
             data = SEPARATOR.join(data)
-        return str(super().to_internal_value(data))
+        return super().to_internal_value(cast("str", data))
 
 
 class ItemSerializer(serializers.ModelSerializer[Item]):
@@ -64,7 +64,9 @@ class ItemSerializer(serializers.ModelSerializer[Item]):
 class ItemsSerializer(serializers.Serializer[dict[str, Any]]):
     """1 to 1,000 updates."""
 
-    items = ItemSerializer(many=True, allow_empty=False, max_length=MAX_UPDATES)
+    items = serializers.ListField(
+        child=ItemSerializer(), allow_empty=False, max_length=MAX_UPDATES
+    )
 
 
 class UnitSerializer(serializers.Serializer[dict[str, Any]]):
@@ -77,7 +79,9 @@ class UnitSerializer(serializers.Serializer[dict[str, Any]]):
 class UnitsSerializer(serializers.Serializer[dict[str, Any]]):
     """1 to 1,000 updates."""
 
-    units = UnitSerializer(many=True, allow_empty=False, max_length=MAX_UPDATES)
+    units = serializers.ListField(
+        child=UnitSerializer(), allow_empty=False, max_length=MAX_UPDATES
+    )
 
 
 class UpdatedSerializer(serializers.Serializer[dict[str, int]]):
