@@ -37,7 +37,7 @@ from experiments.events.stream import (
 MAX_ROWS = 50_000
 READ_ENTRIES = 100
 DRAIN_SECONDS = 20.0
-LEASE = timedelta(seconds=30)
+LEASE = timedelta(seconds=10)  # also the longest stall after a kill -9
 FACTS_KEY = "shipworthy:drains"
 LAST_DRAIN_KEY = "shipworthy:events:last_drain"  # read by /readyz
 
