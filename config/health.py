@@ -9,6 +9,7 @@ from urllib.parse import urlsplit
 import msgspec
 import psycopg
 from django.conf import settings
+from psycopg.conninfo import make_conninfo
 from redis.asyncio import Redis
 
 from experiments.assignment.holder import PlanHolder
@@ -85,14 +86,16 @@ async def _redis(redis: Redis) -> Fact:
 
 async def _postgres() -> Fact:
     database = settings.DATABASES["default"]
-    connection = await psycopg.AsyncConnection.connect(
-        dbname=database["NAME"],
-        user=database["USER"] or None,
-        password=database["PASSWORD"] or None,
-        host=database["HOST"] or None,
-        port=database["PORT"] or None,
-        connect_timeout=1,
-    )
+    given = {
+        "dbname": database["NAME"],
+        "user": database["USER"],
+        "password": database["PASSWORD"],
+        "host": database["HOST"],
+        "port": database["PORT"],
+        "connect_timeout": 1,
+    }
+    address = make_conninfo("", **{k: str(v) for k, v in given.items() if v})
+    connection = await psycopg.AsyncConnection.connect(address)
     async with connection:
         await connection.execute("SELECT 1")
     return {}

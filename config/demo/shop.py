@@ -192,11 +192,12 @@ class Shop:
         cumulative = self.taste[shoppers].cumsum(axis=1)
         own = (rng.random((len(shoppers), 1)) > cumulative).sum(axis=1)
         own = np.minimum(own, len(CATEGORIES) - 1)
-        return np.where(
+        chosen: Ints = np.where(
             draw < p.stay,
             last,
             np.where(draw < p.stay + p.follow, self.follows[before, last], own),
         )
+        return chosen
 
     def _pick(self, shoppers: Ints, wanted: Ints) -> Ints:
         """An item of the wanted category by fit of style and popularity."""
@@ -234,4 +235,5 @@ class Shop:
         p = self.parameters
         famous = np.sqrt(self.catalogue.appeal[shown] / self.catalogue.appeal.max())
         wanted = (category == intent) * p.appeal + liked * p.browse + famous * p.charm
-        return np.minimum(0.95, 2.0 * wanted * fit * seen)
+        chance: Floats = np.minimum(0.95, 2.0 * wanted * fit * seen)
+        return chance

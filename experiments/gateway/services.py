@@ -14,7 +14,7 @@ from models_registry.changes import live_changed
 from models_registry.errors import ConflictError, InvalidError
 
 if TYPE_CHECKING:
-    from django.contrib.auth.models import AbstractBaseUser
+    from django.contrib.auth.models import User
 
 LIVE_KEYS_PER_CLIENT = 2
 
@@ -61,7 +61,7 @@ def create_key(  # noqa: PLR0913 # keyword-only, all of one key
     event_names: Sequence[str] = (),
     rate_per_minute: int = 0,
     expires_at: datetime | None = None,
-    created_by: "AbstractBaseUser | None" = None,
+    created_by: "User | None" = None,
 ) -> tuple[ApiKey, str]:
     """Make a key; the plain text is returned once and kept nowhere.
 
