@@ -168,9 +168,7 @@ def experiments_matching(
     """Experiments by name, state and placement; running ones first."""
     found = Experiment.objects.select_related("placement", "owner")
     if words:
-        found = found.filter(name__icontains=words) | found.filter(
-            key__icontains=words
-        )
+        found = found.filter(name__icontains=words) | found.filter(key__icontains=words)
     if status in set(Status):
         found = found.filter(status=status)
     elif not status:

@@ -238,9 +238,7 @@ def without_report(experiment: Experiment, job: Job | None, reader: Reader) -> B
             "clock",
             "Computing",
             "The first report is being computed",
-            reasons=(
-                "This page shows it when it is done; reload in about a minute.",
-            ),
+            reasons=("This page shows it when it is done; reload in about a minute.",),
         )
     started = (
         f"Started {numbers.moment(experiment.started_at)}. "

@@ -112,9 +112,7 @@ def _keep_control(facts: Facts, reader: Reader) -> Banner:
         sentence=sentence,
         reasons=tuple(_effect_sentence(facts, v) for v in facts.challengers),
         facts=_effect_facts(facts, _best(facts)) if facts.challengers else (),
-        buttons=_buttons(
-            reader, Button("Keep control…", dialog="keep", style="main")
-        ),
+        buttons=_buttons(reader, Button("Keep control…", dialog="keep", style="main")),
     )
 
 
@@ -208,9 +206,7 @@ def _decided(facts: Facts, decided: Decided, reader: Reader) -> Banner:
             kicker="Shipped",
             sentence=f"{who} shipped {name} on {when}",
             reasons=tuple(reasons),
-            facts=_effect_facts(facts, variant)
-            if variant and not facts.broken
-            else (),
+            facts=_effect_facts(facts, variant) if variant and not facts.broken else (),
             buttons=(back,) if reader.may_roll_back else (),
         )
     return Banner(
@@ -307,8 +303,10 @@ def _guardrail_sentence(facts: Facts, variant: str) -> list[str]:
         if (r := facts.result(metric, variant)) is None or r.reading != "holds"
     ]
     if not open_ones:
-        held = "Every guardrail holds" if len(facts.guardrails) > 1 else (
-            "The guardrail holds"
+        held = (
+            "Every guardrail holds"
+            if len(facts.guardrails) > 1
+            else ("The guardrail holds")
         )
         return [f"{held}."]
     return [f"Not shown safe: {wording.listed(open_ones)}."]

@@ -37,8 +37,7 @@ def _reader(request: HttpRequest, experiment: Experiment) -> Reader:
         may_ship=decides and Action.SHIP in allowed,
         may_keep=decides and Action.CONCLUDE in allowed,
         may_roll_back=decides and Action.ROLL_BACK in allowed,
-        may_analyse=running
-        and (decides or has_role(request.user, "analyst")),
+        may_analyse=running and (decides or has_role(request.user, "analyst")),
         may_change=decides,
     )
 
