@@ -5,7 +5,7 @@ Imported by the front, which runs without Django's apps, and by the site's URLco
 
 import logging
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager, suppress
+from contextlib import asynccontextmanager
 from pathlib import Path
 
 from django.conf import settings
@@ -18,12 +18,12 @@ from config import health
 from experiments.assignment.api.routes import ROUTES as ASSIGNMENT_ROUTES
 from experiments.assignment.holder import PlanHolder
 from experiments.events.api.routes import ROUTES as EVENT_ROUTES
+from experiments.events.errors import StreamUnavailableError
 from experiments.events.stream import EventStream
 from experiments.gateway.clock import Clock
 from experiments.gateway.dispatch import Dispatcher
 from experiments.gateway.handlers import Route, Services
 from experiments.gateway.units import UnitHasher
-from models_registry.errors import UnavailableError
 from scoring.serving.api.routes import ROUTES as SERVING_ROUTES
 from scoring.serving.exposures import ExposureLog
 from scoring.serving.history import RecentHistory
@@ -79,14 +79,20 @@ class Storefront:
         try:
             yield services
         finally:
-            with suppress(UnavailableError):  # logged when the rows were queued
-                await stream.close()
+            await _close(stream)
 
     def _has_models(self) -> bool:
         """Whether lists can be answered; a plan without versions asks for none."""
         if not self.holder.loaded or not self.holder.current().versions:
             return True
         return len(self.models) > 0
+
+
+async def _close(stream: EventStream) -> None:
+    try:
+        await stream.close()
+    except StreamUnavailableError as error:
+        logger.warning("Rows of the last answers are lost: %s", error)
 
 
 def open_redis() -> Redis:

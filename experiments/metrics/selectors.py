@@ -44,7 +44,7 @@ class EventLog:
         self.events: Table = (
             self._backend.read_parquet(list(files), hive_partitioning=True)
             if files
-            else self._backend.create_table("events", EVENTS_SCHEMA.empty_table())
+            else self._backend.create_table("events", schema=_empty_schema())
         )
 
     @classmethod
@@ -69,6 +69,13 @@ class EventLog:
     def read(self, expression: Table) -> pa.Table:
         """Run an expression and return its rows."""
         return self._backend.to_pyarrow(expression)
+
+
+def _empty_schema() -> ibis.Schema:
+    """Return the log's columns; Ibis knows no binary of a fixed size."""
+    place = EVENTS_SCHEMA.get_field_index("unit_key")
+    plain = EVENTS_SCHEMA.set(place, pa.field("unit_key", pa.binary()))
+    return ibis.Schema.from_pyarrow(plain)
 
 
 def measure(log: EventLog, scope: Scope, metrics: Definitions) -> Measurement:

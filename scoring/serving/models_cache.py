@@ -54,8 +54,10 @@ class ModelCache:
         self.failures: dict[int, str] = {}
         self.pool = ThreadPoolExecutor(threads, thread_name_prefix="models")
 
-    def __len__(self) -> int:
-        return len(self._rankers)
+    @property
+    def loaded(self) -> frozenset[int]:
+        """Ids of the versions in memory."""
+        return frozenset(self._rankers)
 
     def get(self, version_id: int) -> Ranker | None:
         """A loaded version; None: it is not there (and is tried again)."""

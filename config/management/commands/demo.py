@@ -85,7 +85,7 @@ class Command(BaseCommand):
         free_mb = shutil.disk_usage(place).free // 2**20
         if free_mb < LEAST_DISK_MB:
             raise CommandError(
-                f"{place} has {free_mb:,} MB left; the demo needs {LEAST_DISK_MB:,} MB. "
+                f"{place} has {free_mb:,} MB left, the demo needs {LEAST_DISK_MB:,}. "
                 "Free some, or name another folder with --data-dir."
             )
 

@@ -73,7 +73,9 @@ def measured(
     for key, arms in (values or {}).items():
         sums[key] = _summed(arms, days)
     return Measurement(
-        variants=tuple("control" if not i else f"variant-{i}" for i in range(len(users))),
+        variants=tuple(
+            "control" if not i else f"variant-{i}" for i in range(len(users))
+        ),
         users=np.repeat(np.array(users)[:, None], days, axis=1),
         sums=sums,
         active=np.array(users if active is None else active),

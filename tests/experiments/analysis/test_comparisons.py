@@ -48,9 +48,7 @@ def test_a_share_gets_the_repeated_score_interval_of_its_look() -> None:
     assert first.value == 1340 / 6100
     assert first.relative is not None
     assert first.relative.p_value == pytest.approx(2 * float(expected.p_value))
-    points = proportions.difference(
-        1200, 6000, 1340, 6100, alpha=0.025, quantile=look
-    )
+    points = proportions.difference(1200, 6000, 1340, 6100, alpha=0.025, quantile=look)
     _same(first.absolute, points.estimate, points.lower)
     plain = proportions.relative_difference(1200, 6000, 1340, 6100, alpha=0.05)
     _same(first.uncorrected, plain.estimate, plain.lower)

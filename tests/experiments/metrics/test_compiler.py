@@ -193,7 +193,7 @@ def test_compaction_and_vacuum_leave_a_stored_vector_readable(tmp_path: Path) ->
         write_rows(tmp_path, [r for r in log.rows if r["batch"] == batch])
     scope = scope_of(batches={"0": 9, "import-7": 4})
     before = _measured(files_of(tmp_path), scope)
-    table = DeltaTable(tmp_path)
+    table = DeltaTable(tmp_path / "events")
     count = len(files_of(tmp_path))
     table.optimize.compact()
     table.vacuum(retention_hours=0, enforce_retention_duration=False, dry_run=False)

@@ -49,7 +49,7 @@ def test_every_state_of_a_report_is_shown_with_its_verdict_first(
     }
     for key, sentence in first_sentences.items():
         html = _html(growth, f"/experiments/{key}/")
-        verdict = re.search(r'<h2 id="v">(.*?)</h2>', html, re.S)
+        verdict = re.search(r'<h2 id="v">(.*?)</h2>', html, re.DOTALL)
         assert verdict is not None, key
         assert verdict[1].startswith(sentence), (key, verdict[1])
     html = _html(growth, "/experiments/")
