@@ -17,6 +17,7 @@ from redis.exceptions import RedisError
 from config import storefront
 from config.proxy import SiteProxy
 from experiments.assignment.holder import PlanHolder
+from experiments.gateway.handlers import Services
 from experiments.gateway.rsgi import HTTPProtocol, RSGIAdapter, Scope
 
 logger = logging.getLogger(__name__)
@@ -28,6 +29,7 @@ class Front:
     _adapter: RSGIAdapter
     _redis: Redis
     _proxy: SiteProxy
+    _services: Services
     _following: asyncio.Task[None]
 
     async def start(self) -> None:
@@ -38,9 +40,9 @@ class Front:
         )
         holder = storefront.make_holder(saved=True)
         await _first_plan(holder, self._redis)
-        services = storefront.make_services(self._redis, holder)
+        self._services = storefront.make_services(self._redis, holder)
         dispatcher = storefront.make_dispatcher(holder)
-        self._adapter = RSGIAdapter(dispatcher, services, self._proxy)
+        self._adapter = RSGIAdapter(dispatcher, self._services, self._proxy)
         self._following = asyncio.create_task(
             holder.follow(self._redis, settings.PLAN_POLL_SECONDS)
         )
@@ -49,6 +51,7 @@ class Front:
         """Close what was opened."""
         self._following.cancel()
         await asyncio.gather(self._following, return_exceptions=True)
+        await storefront.close_services(self._services)
         await self._proxy.close()
         await self._redis.aclose()
 

@@ -4,7 +4,7 @@ Imported by the front, which runs without Django's apps, and by the site's URLco
 """
 
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from importlib import import_module
 from importlib.util import find_spec
 from pathlib import Path
@@ -17,10 +17,16 @@ from redis.backoff import NoBackoff
 from config import health
 from experiments.assignment.api.routes import ROUTES as ASSIGNMENT_ROUTES
 from experiments.assignment.holder import PlanHolder
+from experiments.events.errors import StreamUnavailableError
+from experiments.events.stream import EventStream
 from experiments.gateway.clock import Clock
 from experiments.gateway.dispatch import Dispatcher
 from experiments.gateway.handlers import Route, Services
 from experiments.gateway.units import UnitHasher
+from scoring.serving.exposures import ExposureLog
+from scoring.serving.history import RecentHistory
+from scoring.serving.models_cache import ModelCache
+from scoring.serving.services import Recommender
 
 
 def _routes_of(module: str) -> tuple[Route, ...]:
@@ -39,6 +45,10 @@ ROUTES: tuple[Route, ...] = (
 )
 
 
+# The model versions of this process, loaded before a plan that needs them answers.
+MODELS = ModelCache()
+
+
 def open_redis() -> Redis:
     """A client for one event loop; it fails fast, since shoppers wait."""
     return Redis.from_url(
@@ -51,10 +61,28 @@ def open_redis() -> Redis:
 
 def make_services(redis: Redis, holder: PlanHolder) -> Services:
     """Everything handlers may use, around the clients of one event loop."""
-    services = Services(Clock(), UnitHasher(settings.UNIT_KEY), holder)
+    hasher = UnitHasher(settings.UNIT_KEY)
+    stream = EventStream(
+        redis,
+        shards=settings.STREAM_SHARDS,
+        cap=settings.STREAM_CAP,
+        require_durable=settings.ENVIRONMENT != "test",
+    )
+    services = Services(Clock(), hasher, holder, stream)
     services.provide(redis, as_type=Redis)
-    services.provide(health.Readiness({"plan": lambda: holder.loaded}))
+    services.provide(
+        Recommender(MODELS, RecentHistory(redis), ExposureLog(redis), stream, hasher)
+    )
+    services.provide(
+        health.Readiness({"plan": lambda: holder.loaded, "model": lambda: MODELS.ready})
+    )
     return services
+
+
+async def close_services(services: Services) -> None:
+    """Write what is still queued for the log; without Redis, it is lost."""
+    with suppress(StreamUnavailableError):
+        await services.get(EventStream).close()
 
 
 def make_dispatcher(holder: PlanHolder) -> Dispatcher:
@@ -64,7 +92,9 @@ def make_dispatcher(holder: PlanHolder) -> Dispatcher:
 
 def make_holder(*, saved: bool) -> PlanHolder:
     """The plan of this process; ``saved``: kept on disk as well."""
-    return PlanHolder(path=Path(settings.PLAN_PATH) if saved else None)
+    return PlanHolder(
+        path=Path(settings.PLAN_PATH) if saved else None, prepare=(MODELS.prepare,)
+    )
 
 
 # The site's own copy: looked after at each call, since nothing follows it there.
@@ -77,4 +107,8 @@ async def open_services() -> AsyncIterator[Services]:
     """Services of one call inside Django, whose event loop ends with the call."""
     async with open_redis() as redis:
         await SITE_HOLDER.refresh(redis)
-        yield make_services(redis, SITE_HOLDER)
+        services = make_services(redis, SITE_HOLDER)
+        try:
+            yield services
+        finally:
+            await close_services(services)

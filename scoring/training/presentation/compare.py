@@ -255,9 +255,7 @@ def _paired(pair: Figure | None) -> Paired | None:
     return Paired(tag, numbers.signed(pair.value, 4), bounds)
 
 
-def _banner(
-    ordered: Sequence[Registered], paired: dict[int, Figure | None]
-) -> Banner:
+def _banner(ordered: Sequence[Registered], paired: dict[int, Figure | None]) -> Banner:
     reference = ordered[0]
     base = score_of(reference.evaluation, MAIN)
     scored = [
@@ -285,9 +283,7 @@ def _banner(
         )
     value, best = max(scored, key=lambda pair: pair[0])
     pair = paired.get(best.version.pk)
-    shown += (
-        BannerFact("best of the others", str(best.version), f"NDCG {value:.4f}"),
-    )
+    shown += (BannerFact("best of the others", str(best.version), f"NDCG {value:.4f}"),)
     return Banner(
         tone="info",
         icon="flag",

@@ -87,7 +87,9 @@ class VersionPage:
     notes: str
 
 
-def cards(models: Sequence[Model], found: Sequence[Registered]) -> tuple[ModelCard, ...]:
+def cards(
+    models: Sequence[Model], found: Sequence[Registered]
+) -> tuple[ModelCard, ...]:
     """Every model with its versions; the bars of a model share a scale."""
     made = []
     for model in models:
