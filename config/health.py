@@ -9,13 +9,15 @@ from urllib.parse import urlsplit
 import msgspec
 import psycopg
 from django.conf import settings
+from psycopg.conninfo import make_conninfo
 from redis.asyncio import Redis
 
 from experiments.assignment.holder import PlanHolder
 from experiments.gateway.handlers import Request, Response, Route, Services
 
 TIMEOUT_SECONDS = 1.0
-LAST_DRAIN_KEY = "shipworthy:events:last_drain"  # unix seconds, set by the drain
+# As ``experiments.events.collector`` writes it; importing that needs the lake's wheels.
+DRAINS_KEY = "shipworthy:drains"
 Fact = dict[str, object]
 
 
@@ -77,22 +79,30 @@ async def _fact(check: Awaitable[Fact]) -> Fact:
 
 
 async def _redis(redis: Redis) -> Fact:
-    drained = await redis.get(LAST_DRAIN_KEY)
-    if drained is None:
-        return {"last_drain_seconds": None}
-    return {"last_drain_seconds": round(max(0.0, time.time() - float(drained)), 1)}
+    drains = [
+        msgspec.json.decode(t) for t in (await redis.hgetall(DRAINS_KEY)).values()
+    ]
+    if not drains:
+        return {"last_drain_seconds": None, "waiting_entries": None}
+    oldest = min(drain["at"] for drain in drains)
+    return {
+        "last_drain_seconds": round(max(0.0, time.time() - oldest), 1),
+        "waiting_entries": sum(drain["waiting"] for drain in drains),
+    }
 
 
 async def _postgres() -> Fact:
     database = settings.DATABASES["default"]
-    connection = await psycopg.AsyncConnection.connect(
-        dbname=database["NAME"],
-        user=database["USER"] or None,
-        password=database["PASSWORD"] or None,
-        host=database["HOST"] or None,
-        port=database["PORT"] or None,
-        connect_timeout=1,
-    )
+    given = {
+        "dbname": database["NAME"],
+        "user": database["USER"],
+        "password": database["PASSWORD"],
+        "host": database["HOST"],
+        "port": database["PORT"],
+        "connect_timeout": 1,
+    }
+    address = make_conninfo("", **{k: str(v) for k, v in given.items() if v})
+    connection = await psycopg.AsyncConnection.connect(address)
     async with connection:
         await connection.execute("SELECT 1")
     return {}

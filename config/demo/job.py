@@ -299,7 +299,7 @@ class MainJob:
         with self._step(f"6 Analyse, look {look} of {self.plan.looks}") as report:
             as_of = datetime.fromtimestamp(until, UTC)
             job = self.api.post(
-                "/api/v1/analyses/request/",
+                "/api/v1/analyses/",
                 {"experiment": EXPERIMENT, "as_of": as_of.isoformat()},
             )["job"]
             done = self.api.finish(job, report)

@@ -17,7 +17,8 @@ from experiments.assignment.plan import (
     VariantPlan,
     VersionPlan,
 )
-from experiments.design.models import Experiment, Phase, Placement, Status
+from experiments.design.lifecycle import Status
+from experiments.design.models import Experiment, Phase, Placement
 from experiments.events.models import Item
 from experiments.gateway.keys import Key
 from experiments.gateway.models import ApiKey

@@ -17,6 +17,7 @@ from experiments.assignment.publication import (
     PLAN_KEY,
     decode_head,
     decode_plan,
+    encode_plan,
 )
 from experiments.gateway.clock import Clock
 from models_registry.errors import UnavailableError
@@ -108,11 +109,14 @@ class PlanHolder:
             self._confirmed_at = built_at
             return False
         text = await redis.get(PLAN_KEY)
-        if text is None or not await self._take(decode_plan(text)):
+        if text is None:
+            return False
+        plan = decode_plan(text)
+        if not await self._take(plan):
             return False
         if self._path is not None:
             try:
-                await asyncio.to_thread(_save, self._path, text)
+                await asyncio.to_thread(_save, self._path, encode_plan(plan))
             except OSError as error:
                 logger.warning("The plan was not kept on disk: %s", error)
         return True

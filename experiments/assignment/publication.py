@@ -17,7 +17,7 @@ def encode_plan(plan: Plan) -> bytes:
     return msgspec.json.encode(plan)
 
 
-def decode_plan(text: bytes) -> Plan:
+def decode_plan(text: bytes | str) -> Plan:
     """The plan of a text.
 
     Raises:
@@ -31,6 +31,6 @@ def encode_head(plan: Plan) -> bytes:
     return msgspec.json.encode((plan.revision, plan.built_at))
 
 
-def decode_head(text: bytes) -> tuple[str, float]:
+def decode_head(text: bytes | str) -> tuple[str, float]:
     """Revision and time of building, unix seconds."""
     return _HEAD_DECODER.decode(text)

@@ -9,6 +9,7 @@ import asyncio
 import logging
 import time
 from collections.abc import Sequence
+from contextlib import suppress
 
 from redis.asyncio import Redis
 from redis.exceptions import RedisError
@@ -22,6 +23,7 @@ LENGTH_SECONDS = 0.1  # how long a stream's length is believed
 SETTINGS_SECONDS = 10.0  # how long Redis's own settings are believed
 FLUSH_SECONDS = 0.2
 FLUSH_ROWS = 500
+RETRY_SECONDS = 1.0
 MAX_WAITING_ROWS = 20_000
 LOGGER = logging.getLogger(__name__)
 
@@ -77,6 +79,8 @@ class EventStream:
         self._length_read = self._settings_read = float("-inf")
         self._later: list[EventRow] = []
         self._flushing: asyncio.Task[None] | None = None
+        self._enough = asyncio.Event()  # rows for a group of their own
+        self._closing = asyncio.Event()
 
     async def append(self, rows: Sequence[EventRow]) -> None:
         """Make rows durable, all or none; when this returns, they are.
@@ -108,6 +112,8 @@ class EventStream:
             del self._later[:excess]
             self.lost_rows += excess
             LOGGER.error("%d rows were lost: Redis is away", excess)
+        if len(self._later) >= FLUSH_ROWS:
+            self._enough.set()
         if self._flushing is None or self._flushing.done():
             self._flushing = asyncio.get_running_loop().create_task(self._flush_soon())
 
@@ -117,9 +123,10 @@ class EventStream:
         Raises:
             StreamUnavailableError: Redis is away; the queued rows are kept.
         """
+        self._enough.set()
+        self._closing.set()
         if self._flushing is not None:
-            self._flushing.cancel()
-            await asyncio.wait([self._flushing])
+            await self._flushing
         await self._flush()
 
     async def check_redis(self) -> None:
@@ -174,26 +181,32 @@ class EventStream:
 
     async def _flush_soon(self) -> None:
         while self._later:
-            if len(self._later) < FLUSH_ROWS:
-                await asyncio.sleep(FLUSH_SECONDS)
+            await _pause(self._enough, FLUSH_SECONDS)
             try:
                 await self._flush()
             except StreamUnavailableError as error:
                 LOGGER.warning("%s %d rows wait", error.message, len(self._later))
-                await asyncio.sleep(1.0)
+                if self._closing.is_set():
+                    return
+                await _pause(self._closing, RETRY_SECONDS)
 
     async def _flush(self) -> None:
         rows = self._later
         if not rows:
             return
         self._later = []
+        if not self._closing.is_set():
+            self._enough.clear()
         try:
             await self.check_redis()
             await self._write(rows)
         except (RedisError, OSError, TimeoutError, StreamUnavailableError) as error:
             self._later = rows + self._later
             raise StreamUnavailableError("The event stream is unavailable.") from error
-        except asyncio.CancelledError:
-            # Unknown whether written; event ids make a second writing harmless.
-            self._later = rows + self._later
-            raise
+
+
+async def _pause(wake: asyncio.Event, seconds: float) -> None:
+    """Wait, but not beyond ``wake``."""
+    with suppress(TimeoutError):
+        async with asyncio.timeout(seconds):
+            await wake.wait()

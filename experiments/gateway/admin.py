@@ -11,6 +11,7 @@ from unfold.admin import ModelAdmin
 from experiments.gateway import services
 from experiments.gateway.keys import SCOPES
 from experiments.gateway.models import ApiKey
+from experiments.gateway.roles import person
 from models_registry.errors import ShipworthyError
 
 
@@ -19,7 +20,7 @@ class LinesField(forms.CharField):
 
     widget = forms.Textarea
 
-    def clean(self, value: object) -> list[str]:  # type: ignore[override] # a list
+    def clean(self, value: object) -> list[str]:
         """The non-empty lines."""
         return [line.strip() for line in str(value or "").splitlines() if line.strip()]
 
@@ -102,7 +103,9 @@ class ApiKeyAdmin(ModelAdmin):  # type: ignore[misc] # unfold has no types
         self, request: HttpRequest, obj: ApiKey, form: NewKeyForm, change: bool
     ) -> None:
         """Make the key and show it, this once."""
-        made, plain = services.create_key(**form.cleaned_data, created_by=request.user)
+        made, plain = services.create_key(
+            **form.cleaned_data, created_by=person(request.user)
+        )
         obj.pk = made.pk
         obj.start = made.start
         messages.warning(request, f"Copy the key now, it is not shown again: {plain}")

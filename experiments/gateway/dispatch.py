@@ -4,7 +4,6 @@ Route, body, key, origin, rate, handler, envelope; every answer bears a request 
 may not be cached unless the handler says otherwise.
 """
 
-import asyncio
 import logging
 import uuid
 from collections.abc import Awaitable, Callable, Iterable, Mapping
@@ -50,6 +49,24 @@ class Call(NamedTuple):
     client_address: str
 
 
+class _Exchange(NamedTuple):
+    """A call and what is known of it by now."""
+
+    call: Call
+    match: Match
+    route: Route | None
+    services: Services
+    request_id: str
+    origin: str
+
+
+class InternalError(ShipworthyError):
+    """A fault of ours; what it was stands in the log."""
+
+    code = "internal"
+    status = 500
+
+
 class Dispatcher:
     """Answers the calls whose paths belong to its routes."""
 
@@ -64,64 +81,56 @@ class Dispatcher:
 
     async def answer(self, call: Call, match: Match, services: Services) -> Response:
         """Answer a call; never raises, but for cancellation."""
-        request_id = uuid.uuid4().hex
-        origin = call.headers.get("origin", "")
-        route = match.by_method.get("GET" if call.method == "HEAD" else call.method)
+        method = "GET" if call.method == "HEAD" else call.method
+        exchange = _Exchange(
+            call=call,
+            match=match,
+            route=match.by_method.get(method),
+            services=services,
+            request_id=uuid.uuid4().hex,
+            origin=call.headers.get("origin", ""),
+        )
         try:
-            if route is None:
-                response = self._without_route(call, match, origin)
+            if exchange.route is None:
+                response = self._without_route(exchange)
             else:
-                response = await self._serve(
-                    call, match, route, services, request_id, origin
-                )
+                response = await self._serve(exchange, exchange.route)
         except ShipworthyError as error:
-            response = self._refuse(error, match, route, request_id, origin)
-        except asyncio.CancelledError:
-            raise
+            response = self._refuse(exchange, error)
         except Exception:
-            logger.exception("%s %s failed (%s)", call.method, call.path, request_id)
-            error = ShipworthyError("Something went wrong here; it has been logged.")
-            error.code, error.status = "internal", 500
-            response = self._refuse(error, match, route, request_id, origin)
-        return _finished(response, request_id, head=call.method == "HEAD")
-
-    def _without_route(self, call: Call, match: Match, origin: str) -> Response:
-        methods = sorted({*match.by_method, "OPTIONS"})
-        if "GET" in methods:
-            methods.append("HEAD")
-        if call.method == "OPTIONS":
-            wanted = call.headers.get("access-control-request-method")
-            admitted = (
-                cors.preflight(origin, methods, self._keys())
-                if origin and wanted
-                else None
+            logger.exception(
+                "%s %s failed (%s)", call.method, call.path, exchange.request_id
             )
-            return admitted or Response(204, b"", (("allow", ", ".join(methods)),))
-        raise MethodNotAllowedError(
-            f"{call.method} is not allowed here; use {' or '.join(methods)}."
+            response = self._refuse(
+                exchange, InternalError("Something went wrong here; it is in the log.")
+            )
+        return _finished(
+            response, exchange.request_id, without_body=call.method == "HEAD"
         )
 
-    async def _serve(
-        self,
-        call: Call,
-        match: Match,
-        route: Route,
-        services: Services,
-        request_id: str,
-        origin: str,
-    ) -> Response:
-        key = None
+    def _without_route(self, exchange: _Exchange) -> Response:
+        call, methods = exchange.call, _methods(exchange.match)
+        if call.method != "OPTIONS":
+            raise MethodNotAllowedError(
+                f"{call.method[:20]} is not allowed here; use {' or '.join(methods)}."
+            )
+        wanted = call.headers.get("access-control-request-method")
+        if exchange.origin and wanted and self._lists(exchange.origin):
+            return cors.preflight(exchange.origin, methods)
+        return Response(204, b"", (("allow", ", ".join(methods)),))
+
+    async def _serve(self, exchange: _Exchange, route: Route) -> Response:
+        call, services, key = exchange.call, exchange.services, None
         if route.scope is not None:
-            key = self._key(call, route, match, services.get(Clock).now())
-            if origin:
-                cors.check(origin, key)
+            now = services.get(Clock).now()
+            key = self._key(call, route, exchange.match, now)
+            if exchange.origin:
+                cors.check(exchange.origin, key)
             if key.rate_per_minute:
-                await limits.count_request(
-                    key, services.get(Redis), services.get(Clock).now()
-                )
+                await limits.count_request(key, services.get(Redis), now)
         body = b""
         if call.method not in {"GET", "HEAD"}:
-            body = await self._body(call, route)
+            body = await _body(call, route)
         query = call.query_string
         request = Request(
             method=call.method,
@@ -129,28 +138,21 @@ class Dispatcher:
             headers=call.headers,
             body=body,
             query=dict(parse_qsl(query, keep_blank_values=True)) if query else {},
-            path_parameters=match.parameters,
+            path_parameters=exchange.match.parameters,
             key=key,
             client_address=call.client_address,
-            request_id=request_id,
+            request_id=exchange.request_id,
         )
         try:
             response = await route.handler(request, services)
         except msgspec.DecodeError as error:
             raise bodies.refusal_of(error) from None
-        if origin and key is not None and key.kind == "publishable":
-            response = _with(response, cors.allow(origin))
+        if exchange.origin and key is not None and key.kind == "publishable":
+            response = _with(response, cors.allow(exchange.origin))
         return response
 
-    @staticmethod
-    async def _body(call: Call, route: Route) -> bytes:
-        body = await call.read(route.body_limit)
-        encoding = call.headers.get("content-encoding")
-        if encoding:
-            return bodies.decompress(body, encoding, route.body_limit)
-        return body
-
     def _key(self, call: Call, route: Route, match: Match, now: float) -> Key:
+        """The live key of a call, which has the route's scope."""
         plain = _presented(call.headers)
         if not plain and route.key_parameter:
             plain = match.parameters.get(route.key_parameter, "")
@@ -183,27 +185,21 @@ class Dispatcher:
             )
         return key
 
-    def _refuse(
-        self,
-        error: ShipworthyError,
-        match: Match,
-        route: Route | None,
-        request_id: str,
-        origin: str,
-    ) -> Response:
+    def _refuse(self, exchange: _Exchange, error: ShipworthyError) -> Response:
+        route = exchange.route
         if route is not None and route.render_error is not None:
-            response = route.render_error(error, match.parameters)
+            response = route.render_error(error, exchange.match.parameters)
         else:
-            response = error_response(error, request_id)
+            response = error_response(error, exchange.request_id)
         extra: list[tuple[str, str]] = []
         if isinstance(error, RateLimitedError):
             extra.append(("retry-after", str(error.retry_after)))
         if isinstance(error, UnauthorizedError):
             extra.append(("www-authenticate", "Bearer"))
         if isinstance(error, MethodNotAllowedError):
-            extra.append(("allow", ", ".join(sorted({*match.by_method, "OPTIONS"}))))
-        if origin and self._lists(origin):
-            extra.extend(cors.allow(origin))
+            extra.append(("allow", ", ".join(_methods(exchange.match))))
+        if exchange.origin and self._lists(exchange.origin):
+            extra.extend(cors.allow(exchange.origin))
         return _with(response, extra)
 
     def _lists(self, origin: str) -> bool:
@@ -211,6 +207,19 @@ class Dispatcher:
             return cors.listed(origin, self._keys())
         except ShipworthyError:  # no plan, no keys
             return False
+
+
+def _methods(match: Match) -> list[str]:
+    head = {"HEAD"} if "GET" in match.by_method else set()
+    return sorted({*match.by_method, *head, "OPTIONS"})
+
+
+async def _body(call: Call, route: Route) -> bytes:
+    body = await call.read(route.body_limit)
+    encoding = call.headers.get("content-encoding")
+    if encoding:
+        return bodies.decompress(body, encoding, route.body_limit)
+    return body
 
 
 def error_response(error: ShipworthyError, request_id: str) -> Response:
@@ -231,9 +240,10 @@ def _with(response: Response, headers: Iterable[tuple[str, str]]) -> Response:
     return Response(response.status, response.body, (*response.headers, *headers))
 
 
-def _finished(response: Response, request_id: str, *, head: bool) -> Response:
+def _finished(response: Response, request_id: str, *, without_body: bool) -> Response:
     headers = [*response.headers, ("x-request-id", request_id)]
     if not any(name == "cache-control" for name, _ in headers):
         headers.append(("cache-control", "private, no-store"))
     headers.append(("x-content-type-options", "nosniff"))
-    return Response(response.status, b"" if head else response.body, tuple(headers))
+    body = b"" if without_body else response.body
+    return Response(response.status, body, tuple(headers))

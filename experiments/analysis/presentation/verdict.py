@@ -121,8 +121,11 @@ def _keep_running(facts: Facts, reader: Reader) -> Banner:
     left = max(0, round(plan.planned_days - plan.days))
     if plan.days < plan.minimum_days:
         reasons = [
-            f"Day {_day_of(plan.days)} of {plan.planned_days}. There is no verdict "
-            f"before {plan.minimum_days} full days, so that each weekday counts once."
+            f"Day {_day_of(plan.days)} of {plan.planned_days}.",
+            (
+                f"There is no verdict before {plan.minimum_days} full days, so that "
+                "each weekday counts once."
+            ),
         ]
     else:
         reasons = [
@@ -225,7 +228,7 @@ def _decided(facts: Facts, decided: Decided, reader: Reader) -> Banner:
 def _buttons(reader: Reader, first: Button | None) -> tuple[Button, ...]:
     """The verdict's own button where it is allowed, then the way to differ."""
     may = {"ship": reader.may_ship, "choose": reader.may_ship, "keep": reader.may_keep}
-    found = (first,) if first and may[first.dialog] else ()
+    found: tuple[Button, ...] = (first,) if first and may[first.dialog] else ()
     if reader.may_ship or reader.may_keep:
         found += (Button("Decide otherwise…", dialog="otherwise", style="link"),)
     return found

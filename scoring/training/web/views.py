@@ -28,7 +28,10 @@ def models(request: HttpRequest) -> HttpResponse:
     return render(
         request,
         "training/models.html",
-        {"cards": versions.cards(list(registered.models()), found), "section": "models"},
+        {
+            "cards": versions.cards(list(registered.models()), found),
+            "section": "models",
+        },
     )
 
 
@@ -40,9 +43,7 @@ def version(request: HttpRequest, model: str, number: int) -> HttpResponse:
     if found is None:
         raise Http404(f"There is no version {number} of {model!r}.")
     page = versions.page(found, registered.moves_of(found.version))
-    return render(
-        request, "training/version.html", {"page": page, "section": "models"}
-    )
+    return render(request, "training/version.html", {"page": page, "section": "models"})
 
 
 @login_required

@@ -193,7 +193,9 @@ def test_the_number_of_queries_does_not_grow_with_the_experiments(
 def test_a_committed_change_is_published_and_noticed(
     redis_client: "redis.Redis",
 ) -> None:
-    with redis_client.pubsub(ignore_subscribe_messages=True) as notices:
+    with redis_client.pubsub(  # type: ignore[no-untyped-call] # redis's own
+        ignore_subscribe_messages=True
+    ) as notices:
         notices.subscribe(CHANNEL)
         notices.get_message(timeout=1)
         running()
@@ -211,7 +213,9 @@ def test_publishing_again_tells_nobody_when_nothing_changed(
 ) -> None:
     placement()
     publish_plan()
-    with redis_client.pubsub(ignore_subscribe_messages=True) as notices:
+    with redis_client.pubsub(  # type: ignore[no-untyped-call] # redis's own
+        ignore_subscribe_messages=True
+    ) as notices:
         notices.subscribe(CHANNEL)
         notices.get_message(timeout=1)
         publish_task()

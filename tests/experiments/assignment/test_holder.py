@@ -9,6 +9,12 @@ from redis.asyncio import Redis
 
 from experiments.assignment.holder import PlanHolder, PlanUnavailableError
 from experiments.assignment.plan import Plan
+from experiments.assignment.publication import (
+    HEAD_KEY,
+    PLAN_KEY,
+    encode_head,
+    encode_plan,
+)
 from tests.experiments.assignment import plans
 
 KEYS = plans.Keys()
@@ -55,9 +61,7 @@ def test_a_plan_published_again_unchanged_is_young_again(
     holder = PlanHolder()
     refresh(holder)
     old = holder.age_seconds
-    redis_client.set(
-        "shipworthy:plan:head", f'["{made.revision}", {made.built_at + 500}]'
-    )
+    redis_client.set(HEAD_KEY, f'["{made.revision}", {made.built_at + 500}]')
     assert not refresh(holder)
     assert holder.age_seconds == pytest.approx(old - 500, abs=5)
 
@@ -152,8 +156,8 @@ def test_a_change_whose_notice_was_lost_is_found_by_looking(
             plans.publish(redis_client, plans.plan(KEYS))
             await until(lambda: holder.loaded)
             made = plans.plan(KEYS)
-            redis_client.set("shipworthy:plan", plans.encode_plan(made))
-            redis_client.set("shipworthy:plan:head", plans.encode_head(made))
+            redis_client.set(PLAN_KEY, encode_plan(made))
+            redis_client.set(HEAD_KEY, encode_head(made))
             await until(lambda: holder.current().revision == made.revision)
             following.cancel()
             await asyncio.gather(following, return_exceptions=True)
