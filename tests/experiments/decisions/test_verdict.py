@@ -4,6 +4,7 @@ from collections.abc import Sequence
 
 import pytest
 
+from experiments.analysis.comparisons import Watched
 from experiments.analysis.report import Question, answer
 from experiments.analysis.results import ReportContent, VariantInfo
 from experiments.decisions.verdict import verdict_of
@@ -18,9 +19,15 @@ from tests.experiments.analysis.measurements import (
     watched,
 )
 
+WATCHED = (watched(), watched("guardrail", FALLBACK, key="fallback"))
+
 
 def _report(
-    found: Measurement, days: float = 14, *, minimum_effect: float = 0.0
+    found: Measurement,
+    days: float = 14,
+    *,
+    minimum_effect: float = 0.0,
+    watching: tuple[Watched, ...] = WATCHED,
 ) -> ReportContent:
     treatments = len(found.variants) - 1
     question = Question(
@@ -31,7 +38,7 @@ def _report(
             VariantInfo(key, "ABCD"[i], key, i == 0, 1 / (treatments + 1), 0)
             for i, key in enumerate(found.variants)
         ),
-        watched=(watched(), watched("guardrail", FALLBACK, key="fallback")),
+        watched=watching,
     )
     return answer(question, found, verdict_of, computed_at=after(days), seconds=1.0)
 
@@ -108,3 +115,24 @@ def test_between_looks_the_reason_says_so() -> None:
 def test_nobody_exposed_gives_no_verdict_and_no_error() -> None:
     found = measured((0, 0), {"clicks": (0, 0), "fallback": (0, 0)}, last_event_at=None)
     assert _report(found, 3).verdict.decision == "no_verdict"
+
+
+def test_secondary_metrics_share_their_error_over_metrics_and_variants() -> None:
+    found = measured(
+        (10_000, 10_000, 10_000),
+        dict.fromkeys(("clicks", "carts", "orders"), (1000, 1100, 1000)),
+    )
+    report = _report(
+        found,
+        watching=(
+            watched(),
+            watched("secondary", key="carts"),
+            watched("secondary", key="orders"),
+        ),
+    )
+    primary, carts, _ = report.metrics
+    # Two treatments share the primary's error; two metrics of two the secondary's.
+    assert known(carts.variants[1].relative)[3] == pytest.approx(
+        2 * known(primary.variants[1].relative)[3], rel=0.02
+    )
+    assert known(carts.variants[1].relative)[1] < known(primary.variants[1].relative)[1]
