@@ -40,7 +40,9 @@ def product(
     front = (
         *(*GRANIAN, "--interface", "rsgi", "--host", host, "--port", str(port)),
         *("--workers", env.get("SHIPWORTHY_FRONT_WORKERS", FRONT_WORKERS)),
-        *("--loop", "uvloop", "config.front:app"),
+        # One crashed worker must not take the other's open streams with it.
+        *("--loop", "uvloop", "--respawn-failed-workers", "--respawn-interval", "1"),
+        "config.front:app",
     )
     beat = (*CELERY, "beat", "--schedule", f"{env['SHIPWORTHY_DATA_DIR']}/beat")
     return [

@@ -5,17 +5,19 @@ from django.urls import URLPattern, URLResolver, include, path
 from drf_spectacular.views import SpectacularAPIView, SpectacularSwaggerView
 
 from config import storefront
+from config.api import router
 from experiments.gateway.mount import url_patterns
 
 urlpatterns: list[URLPattern | URLResolver] = [
     path("admin/", admin.site.urls),
     path("api/schema/", SpectacularAPIView.as_view(), name="schema"),
     path("api/docs/", SpectacularSwaggerView.as_view(url_name="schema"), name="docs"),
+    path("api/v1/", include(router.urls)),
     path("", include("experiments.analysis.web.urls")),
     path("", include("experiments.decisions.web.urls")),
     path("", include("experiments.design.web.urls")),
     path("", include("scoring.training.web.urls")),
-    *url_patterns(storefront.SITE_DISPATCHER, storefront.open_services),
+    *url_patterns(storefront.SITE.dispatcher, storefront.open_services),
 ]
 handler400 = "config.errors.bad_request"
 handler403 = "config.errors.permission_denied"

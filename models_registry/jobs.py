@@ -16,7 +16,7 @@ from functools import partial
 
 from celery import current_app
 from django.conf import settings
-from django.contrib.auth.base_user import AbstractBaseUser
+from django.contrib.auth.models import User
 from django.db import DatabaseError, connection, transaction
 from django.db.models import F, Q, QuerySet
 from django.db.models.functions import Coalesce, Now
@@ -52,7 +52,7 @@ def create_job(
     kind: str,
     title: str,
     parameters: Mapping[str, object],
-    by: AbstractBaseUser | None = None,
+    by: User | None = None,
 ) -> Job:
     """Write a queued job; ``enqueue`` hands it to a worker.
 

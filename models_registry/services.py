@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from django.conf import settings
-from django.contrib.auth.base_user import AbstractBaseUser
+from django.contrib.auth.models import User
 from django.core.exceptions import ValidationError
 from django.db import transaction
 from django.utils.module_loading import import_string
@@ -108,7 +108,7 @@ def move_alias(
     name: str,
     version: Version,
     *,
-    by: AbstractBaseUser | None,
+    by: User | None,
     reason: str,
     report: str = "",
     expected_version: Version | None = None,

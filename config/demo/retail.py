@@ -72,9 +72,11 @@ class RetailWorld:
     def visits(self) -> Sequence[Visit]:
         """A minute before each order after the cut."""
         return [
-            Visit(i, str(row.customer), float(row.at) - 60.0)
-            for i, row in enumerate(self._orders.itertuples())
-            if float(row.at) < self.ends_at
+            Visit(i, customer, at - 60.0)
+            for i, (customer, at) in enumerate(
+                zip(self._orders["customer"], self._orders["at"], strict=True)
+            )
+            if at < self.ends_at
         ]
 
     def respond(

@@ -47,11 +47,11 @@ class ShopParameters:
     test_days: int = 14
     visits_mean: float = 1.5
     history_mean: float = 9.0
-    stay: float = 0.38
-    follow: float = 0.36
-    appeal: float = 0.06
+    stay: float = 0.37
+    follow: float = 0.37
+    appeal: float = 0.07
     browse: float = 0.05
-    charm: float = 0.015
+    charm: float = 0.03
 
 
 @dataclass(frozen=True)
@@ -192,11 +192,12 @@ class Shop:
         cumulative = self.taste[shoppers].cumsum(axis=1)
         own = (rng.random((len(shoppers), 1)) > cumulative).sum(axis=1)
         own = np.minimum(own, len(CATEGORIES) - 1)
-        return np.where(
+        chosen: Ints = np.where(
             draw < p.stay,
             last,
             np.where(draw < p.stay + p.follow, self.follows[before, last], own),
         )
+        return chosen
 
     def _pick(self, shoppers: Ints, wanted: Ints) -> Ints:
         """An item of the wanted category by fit of style and popularity."""
@@ -234,4 +235,5 @@ class Shop:
         p = self.parameters
         famous = np.sqrt(self.catalogue.appeal[shown] / self.catalogue.appeal.max())
         wanted = (category == intent) * p.appeal + liked * p.browse + famous * p.charm
-        return np.minimum(0.95, 2.0 * wanted * fit * seen)
+        chance: Floats = np.minimum(0.95, 2.0 * wanted * fit * seen)
+        return chance

@@ -116,8 +116,8 @@ class SyntheticWorld:
             shopper, int(coming.intent[visit.number]), shown
         )
         events: list[Event] = [seen]
-        for slot in np.flatnonzero(rng.random(len(shown)) < chance):
-            events += self._click(visit, items[slot], int(slot), request_id, rng)
+        for slot in map(int, np.flatnonzero(rng.random(len(shown)) < chance)):
+            events += self._click(visit, items[slot], slot, request_id, rng)
         events += self._browse(
             shopper, visit.at + 60, coming.views[visit.number], rng, visit.number
         )

@@ -6,7 +6,7 @@ from datetime import datetime
 from typing import TYPE_CHECKING
 
 import msgspec
-from django.db.models import Count, Prefetch, QuerySet
+from django.db.models import Count, Prefetch, QuerySet, prefetch_related_objects
 
 from experiments.analysis.models import Report
 from experiments.analysis.results import ReportContent
@@ -29,7 +29,7 @@ class Offline:
     model: str
     number: int
     label: str
-    figures: dict[str, dict[str, float]]
+    figures: dict[str, dict[str, float | None]]
     protocol: dict[str, object]
     registered_at: datetime
     job_id: int | None
@@ -153,9 +153,7 @@ def _champions(versions: Iterable[Version]) -> set[int]:
 def champion_of(experiment: Experiment) -> str:
     """The version that the placement serves now, by name; empty: none."""
     alias = (
-        Alias.objects.filter(
-            model_id=experiment.placement.default_model_id, name="champion"
-        )
+        Alias.objects.filter(model__placements=experiment.placement_id, name="champion")
         .select_related("version")
         .first()
     )
@@ -168,9 +166,7 @@ def experiments_matching(
     """Experiments by name, state and placement; running ones first."""
     found = Experiment.objects.select_related("placement", "owner")
     if words:
-        found = found.filter(name__icontains=words) | found.filter(
-            key__icontains=words
-        )
+        found = found.filter(name__icontains=words) | found.filter(key__icontains=words)
     if status in set(Status):
         found = found.filter(status=status)
     elif not status:
@@ -183,19 +179,16 @@ def experiments_matching(
 def listed(experiments: Iterable[Experiment]) -> list[Listed]:
     """The latest report and decision of each experiment, in two queries."""
     from_page = list(experiments)
+    prefetch_related_objects(from_page, "decisions__variant")
     reports = {
         report.experiment_id: report
         for report in Report.objects.filter(experiment__in=from_page)
         .order_by("experiment_id", "-number")
         .distinct("experiment_id")
     }
-    decision_model = Experiment._meta.get_field("decisions").related_model
     decisions = {
-        decision.experiment_id: decision
-        for decision in decision_model.objects.filter(experiment__in=from_page)
-        .order_by("experiment_id", "-decided_at", "-id")
-        .distinct("experiment_id")
-        .select_related("variant")
+        experiment.id: next(iter(experiment.decisions.all()), None)
+        for experiment in from_page
     }
     return [
         Listed(

@@ -3,7 +3,7 @@
 from datetime import datetime
 
 import msgspec
-from django.contrib.auth.models import AbstractBaseUser
+from django.contrib.auth.models import User
 from django.db import transaction
 
 from experiments.analysis.models import Report
@@ -44,7 +44,7 @@ def ship(
     variant: Variant,
     *,
     report: Report | None,
-    by: AbstractBaseUser | None,
+    by: User | None,
     reason: str = "",
     now: datetime | None = None,
 ) -> Decision:
@@ -88,7 +88,7 @@ def keep_control(
     experiment: Experiment,
     *,
     report: Report | None,
-    by: AbstractBaseUser | None,
+    by: User | None,
     reason: str = "",
     now: datetime | None = None,
 ) -> Decision:
@@ -126,9 +126,7 @@ def keep_control(
 
 
 @transaction.atomic
-def roll_back(
-    experiment: Experiment, *, by: AbstractBaseUser | None, reason: str
-) -> Decision:
+def roll_back(experiment: Experiment, *, by: User | None, reason: str) -> Decision:
     """Undo a shipping: the champion alias goes back to what it was.
 
     Raises:
@@ -141,18 +139,19 @@ def roll_back(
     if shipped is None or experiment.status != lifecycle.Status.SHIPPED:
         raise ConflictError(f"{experiment.key} has nothing shipped to roll back.")
     move = None
-    if shipped.alias_move is not None and shipped.alias_move.from_version is not None:
-        done = shipped.alias_move
+    done = shipped.alias_move
+    former = done.from_version if done else None
+    if done is not None and former is not None:
         move = move_alias(
             done.alias_model,
             CHAMPION,
-            done.from_version,
+            former,
             by=by,
             reason=reason,
             report=done.report,
             expected_version=done.to_version,
         )
-    elif shipped.alias_move is None:
+    elif done is None:
         placement = experiment.placement
         placement.default_value = experiment.variants.get(is_control=True).payload
         placement.save(update_fields=["default_value"])
@@ -182,7 +181,7 @@ def _make_live(
     experiment: Experiment,
     variant: Variant,
     *,
-    by: AbstractBaseUser | None,
+    by: User | None,
     reason: str,
     report: Report | None,
 ) -> AliasMove | None:

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 
 from django.conf import settings
-from django.contrib.auth.models import AbstractBaseUser
+from django.contrib.auth.models import User
 from django.db import IntegrityError, transaction
 from django.utils import timezone
 from django.utils.module_loading import import_string
@@ -23,7 +23,7 @@ from experiments.design.models import (
 )
 from experiments.metrics.models import Metric
 from models_registry.errors import ConflictError, Detail, InvalidError
-from models_registry.models import Version
+from models_registry.models import Model, Version
 
 
 @dataclass(frozen=True)
@@ -69,9 +69,7 @@ def publish_plan() -> None:
 
 
 @transaction.atomic
-def create_experiment(
-    spec: ExperimentSpec, *, by: AbstractBaseUser | None
-) -> Experiment:
+def create_experiment(spec: ExperimentSpec, *, by: User | None) -> Experiment:
     """Create a draft with its variants and metrics.
 
     Raises:
@@ -128,7 +126,7 @@ def record_change(
     *,
     action: str,
     summary: str,
-    by: AbstractBaseUser | None,
+    by: User | None,
     before: Mapping[str, object] | None = None,
     after: Mapping[str, object] | None = None,
 ) -> Change:
@@ -185,7 +183,7 @@ def transition(
     experiment: Experiment,
     action: str,
     *,
-    by: AbstractBaseUser | None,
+    by: User | None,
     now: datetime | None = None,
     outcome: Variant | None = None,
     reason: str = "",
@@ -279,7 +277,7 @@ def change_coverage(
     experiment: Experiment,
     coverage: float,
     *,
-    by: AbstractBaseUser | None,
+    by: User | None,
     now: datetime | None = None,
 ) -> Epoch:
     """Take more (or fewer) shoppers into a running experiment: a new epoch.
@@ -325,7 +323,7 @@ def ensure_placement(
     *,
     key: str,
     name: str,
-    model: object,
+    model: Model,
     list_size: int = 10,
     exclude_seen: bool = True,
 ) -> Placement:

@@ -230,8 +230,8 @@ def parse(data: Mapping[str, object]) -> MetricDefinition:
 
 
 def to_data(definition: MetricDefinition) -> dict[str, object]:
-    """Return plain data that ``parse`` reads back to an equal definition."""
-    data: dict[str, object] = msgspec.to_builtins(definition)
+    """Return plain JSON data that ``parse`` reads back to an equal definition."""
+    data: dict[str, object] = msgspec.json.decode(msgspec.json.encode(definition))
     return data
 
 

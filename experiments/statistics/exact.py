@@ -49,6 +49,11 @@ def central_cube(
 def _exact(*sums: ArrayLike) -> list[NDArray[np.object_]] | None:
     """Return the sums as arrays of Python numbers, None when any of them is a float."""
     arrays = [np.asarray(value) for value in sums]
+    try:
+        np.broadcast_shapes(*(array.shape for array in arrays))
+    except ValueError as error:
+        shapes = ", ".join(str(array.shape) for array in arrays)
+        raise StatisticsError(f"shapes of the sums do not fit: {shapes}") from error
     for array in arrays:
         if array.dtype.kind not in "iubO":
             return None

@@ -180,7 +180,8 @@ class Look:
     """One look of a group-sequential plan; give it to a comparison as its quantile.
 
     Attributes:
-        information: information fractions of the looks up to and including this one.
+        information: information fractions of the looks up to and including this one;
+            give the last planned look 1.0, so that all of alpha is spent.
         alpha: two-sided error over all looks.
         kind: spending function.
     """

@@ -14,7 +14,7 @@ from typing import cast
 
 import numpy as np
 from django.conf import settings
-from django.contrib.auth.base_user import AbstractBaseUser
+from django.contrib.auth.models import User
 
 from models_registry import jobs
 from models_registry.errors import InvalidError
@@ -57,7 +57,7 @@ def request_training(
     *,
     seed: int = 0,
     until: datetime | None = None,
-    by: AbstractBaseUser | None = None,
+    by: User | None = None,
 ) -> Job:
     """Queue a training run.
 

@@ -2,13 +2,13 @@
 
 from drf_spectacular.utils import extend_schema
 from rest_framework import mixins, serializers, viewsets
-from rest_framework.decorators import action
 from rest_framework.request import Request
 from rest_framework.response import Response
 
 from experiments.analysis.models import Report
 from experiments.analysis.services import request_analysis
 from experiments.design.models import Experiment
+from experiments.gateway.roles import person
 from models_registry.errors import NotFoundError
 
 
@@ -60,14 +60,12 @@ class AnalysisViewSet(viewsets.GenericViewSet[Report]):
     """Ask for a look at an experiment; the job makes a report."""
 
     queryset = Report.objects.none()
-    serializer_class = AnalysisRequestSerializer
     write_roles = ("growth", "analyst")
 
     @extend_schema(
         request=AnalysisRequestSerializer, responses={202: AnalysisStartedSerializer}
     )
-    @action(detail=False, methods=["post"])
-    def request(self, request: Request) -> Response:
+    def create(self, request: Request) -> Response:
         """Queue a look; follow the job under ``/api/v1/jobs/{id}/``."""
         body = AnalysisRequestSerializer(data=request.data)
         body.is_valid(raise_exception=True)
@@ -81,6 +79,6 @@ class AnalysisViewSet(viewsets.GenericViewSet[Report]):
         job = request_analysis(
             experiment,
             as_of=body.validated_data.get("as_of"),
-            by=request.user if request.user.pk else None,
+            by=person(request.user),
         )
         return Response({"job": job.pk}, status=202)

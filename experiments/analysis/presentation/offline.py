@@ -1,6 +1,6 @@
 """Did the offline test predict the shop? Offline figures beside online changes."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from experiments.analysis.presentation import charts, numbers, plots, wording
@@ -65,8 +65,10 @@ def offline_online(
     )
 
 
-def _figure(offline: Offline, name: str) -> dict[str, float]:
-    return offline.figures.get(name) or {}
+def _figure(offline: Offline, name: str) -> Mapping[str, float | None]:
+    """A figure by its bare name; stored names carry the length (``ndcg@10``)."""
+    stored = next((k for k in offline.figures if k.partition("@")[0] == name), name)
+    return offline.figures.get(stored) or {}
 
 
 def _offline_row(
@@ -112,6 +114,7 @@ def _offline_point(facts: Facts, offline: Offline) -> plots.OfflinePoint | None:
     effect = result.relative if result else None
     if value is None:
         return None
+    low, high = ndcg.get("lower"), ndcg.get("upper")
     bounds = (0.0, 0.0, 0.0)
     if not variant.is_control:
         if effect is None or effect.estimate is None:
@@ -123,8 +126,8 @@ def _offline_point(facts: Facts, offline: Offline) -> plots.OfflinePoint | None:
         letter=variant.letter,
         label=offline.label,
         score=value,
-        score_lower=ndcg.get("lower", value),
-        score_upper=ndcg.get("upper", value),
+        score_lower=value if low is None else low,
+        score_upper=value if high is None else high,
         estimate=bounds[0],
         lower=bounds[1],
         upper=bounds[2],

@@ -13,6 +13,7 @@ from experiments.analysis.results import VariantInfo
 from experiments.analysis.selectors import Listed
 from experiments.design.lifecycle import Status
 
+CARDS_SHOWN = 6
 SPARK_WIDTH, SPARK_HEIGHT, SPARK_REACH = 128, 36, 0.6
 OPEN = {Status.RUNNING, Status.PAUSED}
 VERDICTS = {
@@ -68,7 +69,8 @@ def rows(listed: Sequence[Listed]) -> tuple[Row, ...]:
 def attention(listed: Sequence[Listed], now: datetime) -> tuple[Card, ...]:
     """Experiments that wait for a person: broken first, then due, then stale."""
     cards = [(rank, card) for item in listed for rank, card in _cards(item, now)]
-    return tuple(card for _, card in sorted(cards, key=lambda pair: pair[0]))
+    ordered = sorted(cards, key=lambda pair: pair[0])
+    return tuple(card for _, card in ordered[:CARDS_SHOWN])
 
 
 def _cards(item: Listed, now: datetime) -> list[tuple[int, Card]]:
@@ -87,7 +89,9 @@ def _cards(item: Listed, now: datetime) -> list[tuple[int, Card]]:
             text = f"{says.sentence}. {remedy}".strip()
             return [(0, card(Tag("bad", "x", "Results broken"), text))]
         if content.verdict.decision in {"ship", "not_distinguishable", "keep_control"}:
-            return [(1, card(Tag("good", "check", "Decision due"), f"{says.sentence}."))]
+            return [
+                (1, card(Tag("good", "check", "Decision due"), f"{says.sentence}."))
+            ]
     if experiment.status == Status.PAUSED:
         text = "Every shopper gets the default until it resumes or concludes."
         return [(3, card(Tag("warn", "pause", "Paused"), text))]
@@ -190,7 +194,9 @@ def _spark(facts: Facts) -> Spark | None:
         return f"{SPARK_HEIGHT - 2 - (held - low) / room * (SPARK_HEIGHT - 4):.1f}"
 
     upper = [f"{x(i)},{y(e if u is None else u)}" for i, (e, _, u) in enumerate(points)]
-    lower = [f"{x(i)},{y(e if lo is None else lo)}" for i, (e, lo, _) in enumerate(points)]
+    lower = [
+        f"{x(i)},{y(e if lo is None else lo)}" for i, (e, lo, _) in enumerate(points)
+    ]
     line = "L".join(f"{x(i)} {y(e)}" for i, (e, _, _) in enumerate(points))
     band = " ".join(upper) + "L" + " ".join(reversed(lower))
     return Spark(band=f"M{band}z", line=f"M{line}", zero=y(0.0))

@@ -88,14 +88,20 @@ def quantity(field: str, **more: object) -> Row:
     return {"field": field, "type": "quantitative", **more}
 
 
-def _marker(size: int) -> Row:
+def markers(size: int, encoding: Row, **more: object) -> Row:
+    """A layer of markers with a rim in the card's colour."""
+    mark: Row = {"type": "point", "size": size, "stroke": LIGHT["card"]}
     return {
-        "type": "point",
-        "size": size,
-        "stroke": LIGHT["card"],
-        "strokeWidth": 1.5,
-        "opacity": 1,
+        "mark": mark | {"strokeWidth": 1.5, "opacity": 1},
+        "encoding": encoding,
+        **more,
     }
+
+
+def bars(encoding: Row, **more: object) -> Row:
+    """A layer of interval bars."""
+    mark = {"type": "rule", "strokeWidth": 2.5, "strokeCap": "round"}
+    return {"mark": mark, "encoding": encoding, **more}
 
 
 def _zero(channel: str, scale: Row) -> Row:
@@ -110,47 +116,25 @@ def _shorten(name: str, most: int) -> str:
     return name if len(name) <= most else name[: most - 1].rstrip() + "…"
 
 
+def _held(number: float, scale: tuple[float, float]) -> float:
+    return max(scale[0], min(scale[1], number))
+
+
 def forest(effects: Sequence[Effect], *, narrow: bool) -> Spec:
     """All metrics and variants on one scale; bars cut by the frame end in an arrow."""
-    low, high = reach(
-        [b for e in effects for b in (e.lower, e.upper, e.margin or 0.0)], most=0.6
-    )
-    names = {e.metric: _shorten(e.metric, 20 if narrow else 30) for e in effects}
+    ends = [b for e in effects for b in (e.lower, e.upper, e.margin or 0.0)]
+    low, high = reach(ends, most=0.6)
+    names = {e.metric: _shorten(e.metric, 19 if narrow else 28) for e in effects}
     letters = sorted({e.letter for e in effects})
     hue, form = letter_scales(letters)
-    data = [
-        {
-            "metric": names[e.metric],
-            "letter": e.letter,
-            "estimate": min(high, max(low, e.estimate)),
-            "lower": max(low, e.lower),
-            "upper": min(high, e.upper),
-            "margin": e.margin,
-        }
-        for e in effects
-    ]
+    data = [_forest_row(e, names[e.metric], (low, high)) for e in effects]
     scale: Row = {"domain": [low, high], "nice": False}
-    axis: Row = {
-        "title": None if narrow else "change against control",
-        "labelExpr": SIGNED,
-        "tickCount": 3 if narrow else 6,
-        "grid": True,
+    x = quantity("estimate", scale=scale, axis=_change_axis(narrow=narrow))
+    y = _metric_axis(list(names.values()), narrow=narrow)
+    place: Row = {
+        "y": y,
+        "yOffset": {"field": "letter", "type": "nominal", "sort": letters},
     }
-    x = quantity("estimate", scale=scale, axis=axis)
-    y: Row = {
-        "field": "metric",
-        "type": "nominal",
-        "sort": list(names.values()),
-        "scale": {"paddingInner": 0.42, "paddingOuter": 0.25},
-        "axis": {
-            "title": None,
-            "grid": False,
-            "labelFontSize": 13,
-            "labelColor": LIGHT["ink"],
-            "labelLimit": 130 if narrow else 230,
-        },
-    }
-    offset: Row = {"field": "letter", "type": "nominal", "sort": letters}
     cuts = [
         {**row, "at": row[side]}
         for row, effect in zip(data, effects, strict=True)
@@ -158,49 +142,65 @@ def forest(effects: Sequence[Effect], *, narrow: bool) -> Spec:
         if cut
     ]
     limits = [d for d in data if d["margin"] is not None]
-    per_metric = 22 * len(letters) + 26
+    tick = {"type": "tick", "thickness": 2, "size": 12 * len(letters) + 10}
+    span: Row = {"x": {**x, "field": "lower"}, "x2": {"field": "upper"}}
+    arrow = {"type": "point", "shape": "triangle-right", "size": 60}
     return {
-        "height": max(150, per_metric * len(names) + 50),
+        "height": max(150, (22 * len(letters) + 26) * len(names) + 50),
+        # Labels are measured in another typeface, which may be narrower than Inter.
+        "padding": {"left": 14, "right": 4, "top": 4, "bottom": 4},
         "data": rows(data),
         "layer": [
             _zero("x", scale),
             {
                 "data": rows(limits),
-                "mark": {"type": "tick", "thickness": 2, "size": 12 * len(letters) + 10}
-                | {"color": LIGHT["ink"]},
+                "mark": tick | {"color": LIGHT["ink"]},
                 "encoding": {"x": quantity("margin"), "y": y},
             },
-            {
-                "mark": {"type": "rule", "strokeWidth": 2.5, "strokeCap": "round"},
-                "encoding": {
-                    "x": {**x, "field": "lower"},
-                    "x2": {"field": "upper"},
-                    "y": y,
-                    "yOffset": offset,
-                    "color": hue,
-                },
-            },
+            bars(span | place | {"color": hue}),
             {
                 "data": rows(cuts),
-                "mark": {"type": "point", "shape": "triangle-right", "size": 60},
-                "encoding": {
-                    "x": {**x, "field": "at"},
-                    "y": y,
-                    "yOffset": offset,
-                    "color": hue,
-                },
+                "mark": arrow,
+                "encoding": {"x": {**x, "field": "at"}, "color": hue} | place,
             },
-            {
-                "mark": _marker(85),
-                "encoding": {
-                    "x": x,
-                    "y": y,
-                    "yOffset": offset,
-                    "fill": hue,
-                    "shape": form,
-                },
-            },
+            markers(85, {"x": x, "fill": hue, "shape": form} | place),
         ],
+    }
+
+
+def _forest_row(effect: Effect, name: str, scale: tuple[float, float]) -> Row:
+    return {
+        "metric": name,
+        "letter": effect.letter,
+        "estimate": _held(effect.estimate, scale),
+        "lower": _held(effect.lower, scale),
+        "upper": _held(effect.upper, scale),
+        "margin": effect.margin,
+    }
+
+
+def _change_axis(*, narrow: bool) -> Row:
+    return {
+        "title": None if narrow else "change against control",
+        "labelExpr": SIGNED,
+        "tickCount": 3 if narrow else 6,
+        "grid": True,
+    }
+
+
+def _metric_axis(names: list[str], *, narrow: bool) -> Row:
+    return {
+        "field": "metric",
+        "type": "nominal",
+        "sort": names,
+        "scale": {"paddingInner": 0.42, "paddingOuter": 0.25},
+        "axis": {
+            "title": None,
+            "grid": False,
+            "labelFontSize": 12 if narrow else 13,
+            "labelColor": LIGHT["ink"],
+            "labelLimit": 150 if narrow else 240,
+        },
     }
 
 
@@ -222,79 +222,56 @@ def cumulative(points: Sequence[TimePoint], *, narrow: bool) -> Spec:
     """Effect over all days so far; at a planned look its interval is drawn whole."""
     last = max(p.day for p in points)
     settled = [p for p in points if p.day > min(3, last - 1)]
-    low, high = reach(
+    reached = reach(
         [b for p in settled for b in (p.estimate, p.lower, p.upper) if b is not None],
         most=0.8,
     )
-    letters = sorted({p.letter for p in points})
-    hue, form = letter_scales(letters)
-    data = [_time_row(p, low, high) for p in points]
+    hue, form = letter_scales(sorted({p.letter for p in points}))
+    data = [_time_row(p, reached) for p in points]
     looks = [row for row in data if row["look"]]
     ends = [row for row in data if row["day"] == last]
-    scale: Row = {"domain": [low, high], "nice": False}
+    scale: Row = {"domain": list(reached), "nice": False}
     axis: Row = {"title": None, "labelExpr": SIGNED, "tickCount": 6}
     x = _day_axis(last, room=0.3 if narrow else max(1.5, last * 0.28))
     y = quantity("estimate", scale=scale, axis=axis)
+    span: Row = {
+        "y": quantity("lower", scale=scale, axis=axis),
+        "y2": {"field": "upper"},
+    }
+    across: Row = {"x": x, "color": hue}
     layers: list[Row] = [
-        {
-            "mark": {"type": "area", "opacity": 0.13},
-            "encoding": {
-                "x": x,
-                "y": quantity("lower", scale=scale, axis=axis),
-                "y2": {"field": "upper"},
-                "color": hue,
-            },
-        },
+        {"mark": {"type": "area", "opacity": 0.11}, "encoding": across | span},
         _zero("y", scale),
-        {
-            "mark": {"type": "line", "strokeWidth": 2.5},
-            "encoding": {"x": x, "y": y, "color": hue},
-        },
-        {
-            "data": rows(looks),
-            "mark": {"type": "rule", "strokeWidth": 2},
-            "encoding": {
-                "x": x,
-                "y": quantity("lower", scale=scale),
-                "y2": {"field": "upper"},
-                "color": hue,
-            },
-        },
-        {
-            "data": rows(looks or ends),
-            "mark": {**_marker(110), "strokeWidth": 2},
-            "encoding": {"x": x, "y": y, "fill": hue, "shape": form},
-        },
+        {"mark": {"type": "line", "strokeWidth": 2.5}, "encoding": across | {"y": y}},
+        bars(across | span, data=rows(looks)),
+        markers(
+            110,
+            {"x": x, "y": y, "fill": hue, "shape": form},
+            data=rows(looks or ends),
+        ),
     ]
     if not narrow:
+        label = {"type": "text", "align": "left", "dx": 12, "fontWeight": 600}
         layers.append(
             {
-                "data": rows(_apart(ends, (high - low) * 0.06)),
-                "mark": {"type": "text", "align": "left", "dx": 12, "fontWeight": 600}
-                | {"fontSize": 12.5, "limit": 170},
-                "encoding": {
-                    "x": x,
-                    "y": y,
-                    "text": {"field": "name"},
-                    "color": hue,
-                },
+                "data": rows(_apart(ends, (reached[1] - reached[0]) * 0.06)),
+                "mark": label | {"fontSize": 12.5, "limit": 170},
+                "encoding": across | {"y": y, "text": {"field": "name"}},
             }
         )
     return {"height": 280 if narrow else 350, "data": rows(data), "layer": layers}
 
 
-def _time_row(point: TimePoint, low: float, high: float) -> Row:
-    def held(bound: float | None) -> float:
-        bound = point.estimate if bound is None else bound
-        return max(low, min(high, bound))
-
+def _time_row(point: TimePoint, scale: tuple[float, float]) -> Row:
+    lower = point.estimate if point.lower is None else point.lower
+    upper = point.estimate if point.upper is None else point.upper
     return {
         "day": point.day,
         "letter": point.letter,
-        "name": f"{point.letter} {_shorten(point.label, 22)}",
-        "estimate": held(point.estimate),
-        "lower": held(point.lower),
-        "upper": held(point.upper),
+        "name": f"{point.letter} {_shorten(point.label, 18)}",
+        "estimate": _held(point.estimate, scale),
+        "lower": _held(lower, scale),
+        "upper": _held(upper, scale),
         "look": point.is_look,
     }
 
@@ -312,29 +289,22 @@ def _apart(ends: list[Row], gap: float) -> list[Row]:
 def daily(points: Sequence[TimePoint], *, narrow: bool) -> Spec:
     """The primary metric day by day, one line a variant."""
     last = max(p.day for p in points)
-    letters = sorted({p.letter for p in points})
-    hue, form = letter_scales(letters)
-    shares = max(p.estimate for p in points) <= 1
+    hue, form = letter_scales(sorted({p.letter for p in points}))
     data: list[Row] = [
         {"day": p.day, "letter": p.letter, "estimate": p.estimate} for p in points
     ]
     axis: Row = {"title": None, "tickCount": 5}
-    if shares:
+    if max(p.estimate for p in points) <= 1:
         axis["labelExpr"] = PERCENT
     x = _day_axis(last, room=0.2)
     y = quantity("estimate", scale={"zero": True, "nice": True}, axis=axis)
+    line = {"type": "line", "strokeWidth": 2}
     return {
         "height": 280 if narrow else 350,
         "data": rows(data),
         "layer": [
-            {
-                "mark": {"type": "line", "strokeWidth": 2},
-                "encoding": {"x": x, "y": y, "color": hue},
-            },
-            {
-                "mark": {**_marker(38), "strokeWidth": 1},
-                "encoding": {"x": x, "y": y, "fill": hue, "shape": form},
-            },
+            {"mark": line, "encoding": {"x": x, "y": y, "color": hue}},
+            markers(38, {"x": x, "y": y, "fill": hue, "shape": form}),
         ],
     }
 
@@ -344,7 +314,7 @@ def offline_online(points: Sequence[OfflinePoint], *, narrow: bool) -> Spec:
     low, high = reach([b for p in points for b in (p.lower, p.upper)], pad=0.12)
     left = min(p.score_lower for p in points)
     right = max(p.score_upper for p in points)
-    room = (right - left) or 0.01
+    room = 0.15 * ((right - left) or 0.01)
     hue, form = letter_scales(sorted({p.letter for p in points}))
     data: list[Row] = [
         {
@@ -354,62 +324,46 @@ def offline_online(points: Sequence[OfflinePoint], *, narrow: bool) -> Spec:
             "score_lower": p.score_lower,
             "score_upper": p.score_upper,
             "estimate": p.estimate,
-            "lower": max(low, p.lower),
-            "upper": min(high, p.upper),
-            "align": p.score > (left + right) / 2,
+            "lower": _held(p.lower, (low, high)),
+            "upper": _held(p.upper, (low, high)),
+            "right": p.score > (left + right) / 2,
         }
         for p in points
     ]
-    x_scale: Row = {"domain": [left - 0.15 * room, right + 0.15 * room], "nice": False}
+    scale: Row = {"domain": [low, high], "nice": False}
     x = quantity(
         "score",
-        scale=x_scale,
+        scale={"domain": [left - room, right + room], "nice": False},
         axis={"title": "offline NDCG@10", "tickCount": 5, "format": ".3~f"},
     )
-    scale: Row = {"domain": [low, high], "nice": False}
     y = quantity(
         "estimate",
         scale=scale,
         axis={"title": None, "labelExpr": SIGNED, "tickCount": 5},
     )
-    rule: Row = {"type": "rule", "strokeWidth": 2}
-    layers: list[Row] = [
-        _zero("y", scale),
-        {
-            "mark": rule,
-            "encoding": {
-                "x": {**x, "field": "score_lower"},
-                "x2": {"field": "score_upper"},
-                "y": y,
-                "color": hue,
-            },
-        },
-        {
-            "mark": rule,
-            "encoding": {
-                "x": x,
-                "y": {**y, "field": "lower"},
-                "y2": {"field": "upper"},
-                "color": hue,
-            },
-        },
-        {
-            "mark": _marker(120),
-            "encoding": {"x": x, "y": y, "fill": hue, "shape": form},
-        },
-    ]
-    for right_side in (False, True):
-        layers.append(
-            {
-                "transform": [{"filter": f"datum.align === {str(right_side).lower()}"}],
-                "mark": {
-                    "type": "text",
-                    "align": "right" if right_side else "left",
-                    "dx": -8 if right_side else 8,
-                    "dy": -12,
-                    "fontWeight": 600,
-                },
-                "encoding": {"x": x, "y": y, "text": {"field": "name"}, "color": hue},
-            }
-        )
-    return {"height": 290, "data": rows(data), "layer": layers}
+    wide: Row = {"x": {**x, "field": "score_lower"}, "x2": {"field": "score_upper"}}
+    tall: Row = {"y": {**y, "field": "lower"}, "y2": {"field": "upper"}}
+    return {
+        "height": 290,
+        "data": rows(data),
+        "layer": [
+            _zero("y", scale),
+            bars(wide | {"y": y, "color": hue}),
+            bars(tall | {"x": x, "color": hue}),
+            markers(120, {"x": x, "y": y, "fill": hue, "shape": form}),
+            *(
+                _names({"x": x, "y": y, "color": hue}, right=side)
+                for side in (False, True)
+            ),
+        ],
+    }
+
+
+def _names(encoding: Row, *, right: bool) -> Row:
+    """Labels beside the markers, on the side where there is room."""
+    mark = {"type": "text", "align": "right" if right else "left", "fontWeight": 600}
+    return {
+        "transform": [{"filter": f"datum.right === {str(right).lower()}"}],
+        "mark": mark | {"dx": -8 if right else 8, "dy": -12},
+        "encoding": encoding | {"text": {"field": "name"}},
+    }

@@ -58,6 +58,7 @@ class OverTime:
     """How the primary metric moved."""
 
     metric: str
+    metric_inside: str
     cumulative: Chart
     daily: Chart | None
     letters: tuple[str, ...]
@@ -118,7 +119,7 @@ def present(
         groups=table.groups(facts) if shown else (),
         over_time=_over_time(facts) if shown else None,
         offline=offline_online(facts, lines, offline) if shown else None,
-        methods=_methods(content),
+        methods=_methods(content) if shown else (),
         plan=_plan(facts),
         notes=content.notes,
         computed=_computed(content),
@@ -139,7 +140,7 @@ def _health(checks: Sequence[QualityCheck]) -> tuple[Line, ...]:
 def _criterion(reason: ReasonResult, facts: Facts) -> Line:
     quality = reason.state == "failed" or reason.code.startswith("quality")
     if facts.broken and not quality:
-        return Line(CRITERIA["unmet"], reason.sentence, "Not evaluated")
+        return Line(Tag("quiet", "minus", "Not evaluated"), reason.sentence, "")
     tag = CRITERIA.get(reason.state, CRITERIA["waiting"])
     return Line(tag, reason.sentence, reason.figure)
 
@@ -147,7 +148,7 @@ def _criterion(reason: ReasonResult, facts: Facts) -> Line:
 def _forest(facts: Facts) -> Chart | None:
     effects = [
         plots.Effect(
-            metric=metric.name,
+            metric=wording.short(metric),
             letter=variant.letter,
             estimate=effect.estimate,
             lower=effect.lower,
@@ -165,7 +166,7 @@ def _forest(facts: Facts) -> Chart | None:
     ]
     if not effects:
         return None
-    primary = facts.primary.name if facts.primary else "the primary metric"
+    primary = wording.short(facts.primary) if facts.primary else "Primary metric"
     says = "; ".join(
         f"{e.letter} {numbers.interval(e.lower, e.upper)}"
         for e in effects
@@ -210,6 +211,7 @@ def _over_time(facts: Facts) -> OverTime | None:
     name = facts.primary.name
     return OverTime(
         metric=name,
+        metric_inside=wording.lower_first(name),
         cumulative=charts.draw(
             f"Cumulative change in {wording.lower_first(name)}: {says}.",
             lambda narrow: plots.cumulative(effects, narrow=narrow),

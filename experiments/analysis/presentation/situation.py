@@ -9,6 +9,7 @@ from experiments.analysis.models import Report
 from experiments.analysis.presentation import numbers
 from experiments.analysis.presentation.banner import Banner, Button, Decided, Reader
 from experiments.analysis.presentation.wording import Tag
+from experiments.analysis.results import ReportContent
 from experiments.design.lifecycle import Action, Status, allowed_actions
 from experiments.design.models import Experiment
 from models_registry.models import Job, JobState
@@ -89,8 +90,10 @@ def decided(decisions: "Sequence[Decision]") -> Decided | None:
     )
 
 
-def meta(experiment: Experiment, report: Report | None) -> tuple[str, ...]:
-    """Facts under the title: owner, dates."""
+def meta(
+    experiment: Experiment, report: Report | None, content: ReportContent | None
+) -> tuple[str, ...]:
+    """Facts under the title: day, owner, dates, shoppers."""
     owner = experiment.owner
     facts = [owner.get_full_name() or owner.get_username()] if owner else []
     if experiment.started_at is not None:
@@ -100,6 +103,10 @@ def meta(experiment: Experiment, report: Report | None) -> tuple[str, ...]:
             if end
             else f"since {numbers.day(experiment.started_at)}"
         )
+    if content is not None:
+        day = max(1, int(content.plan.days))
+        facts.insert(0, f"day {day} of {content.plan.planned_days}")
+        facts.append(numbers.plural(content.users, "shopper"))
     return tuple(facts)
 
 
@@ -220,7 +227,7 @@ def without_report(experiment: Experiment, job: Job | None, reader: Reader) -> B
             "Not started",
             "No shopper is in this experiment yet",
             reasons=(
-                "Check the variants, the metrics and the length, then start it. "
+                "Check the variants, the metrics and the length, then start it.",
                 "Results appear after the first analysis.",
             ),
             buttons=(
@@ -238,9 +245,7 @@ def without_report(experiment: Experiment, job: Job | None, reader: Reader) -> B
             "clock",
             "Computing",
             "The first report is being computed",
-            reasons=(
-                "This page shows it when it is done; reload in about a minute.",
-            ),
+            reasons=("This page shows it when it is done; reload in about a minute.",),
         )
     started = (
         f"Started {numbers.moment(experiment.started_at)}. "
@@ -261,8 +266,8 @@ def without_report(experiment: Experiment, job: Job | None, reader: Reader) -> B
         "No report yet",
         "Too early: no report has been made yet",
         reasons=(
-            f"{started}The first report comes with the first daily analysis. A verdict "
-            "needs 7 full days, so that each weekday counts once.",
+            f"{started}The first report comes with the first daily analysis.",
+            "A verdict needs 7 full days, so that each weekday counts once.",
         ),
         buttons=(Button("Conclude without a report…", dialog="otherwise"),)
         if reader.may_keep

@@ -112,9 +112,7 @@ def _keep_control(facts: Facts, reader: Reader) -> Banner:
         sentence=sentence,
         reasons=tuple(_effect_sentence(facts, v) for v in facts.challengers),
         facts=_effect_facts(facts, _best(facts)) if facts.challengers else (),
-        buttons=_buttons(
-            reader, Button("Keep control…", dialog="keep", style="main")
-        ),
+        buttons=_buttons(reader, Button("Keep control…", dialog="keep", style="main")),
     )
 
 
@@ -123,8 +121,11 @@ def _keep_running(facts: Facts, reader: Reader) -> Banner:
     left = max(0, round(plan.planned_days - plan.days))
     if plan.days < plan.minimum_days:
         reasons = [
-            f"Day {_day_of(plan.days)} of {plan.planned_days}. There is no verdict "
-            f"before {plan.minimum_days} full days, so that each weekday counts once."
+            f"Day {_day_of(plan.days)} of {plan.planned_days}.",
+            (
+                f"There is no verdict before {plan.minimum_days} full days, so that "
+                "each weekday counts once."
+            ),
         ]
     else:
         reasons = [
@@ -208,9 +209,7 @@ def _decided(facts: Facts, decided: Decided, reader: Reader) -> Banner:
             kicker="Shipped",
             sentence=f"{who} shipped {name} on {when}",
             reasons=tuple(reasons),
-            facts=_effect_facts(facts, variant)
-            if variant and not facts.broken
-            else (),
+            facts=_effect_facts(facts, variant) if variant and not facts.broken else (),
             buttons=(back,) if reader.may_roll_back else (),
         )
     return Banner(
@@ -229,7 +228,7 @@ def _decided(facts: Facts, decided: Decided, reader: Reader) -> Banner:
 def _buttons(reader: Reader, first: Button | None) -> tuple[Button, ...]:
     """The verdict's own button where it is allowed, then the way to differ."""
     may = {"ship": reader.may_ship, "choose": reader.may_ship, "keep": reader.may_keep}
-    found = (first,) if first and may[first.dialog] else ()
+    found: tuple[Button, ...] = (first,) if first and may[first.dialog] else ()
     if reader.may_ship or reader.may_keep:
         found += (Button("Decide otherwise…", dialog="otherwise", style="link"),)
     return found
@@ -307,8 +306,10 @@ def _guardrail_sentence(facts: Facts, variant: str) -> list[str]:
         if (r := facts.result(metric, variant)) is None or r.reading != "holds"
     ]
     if not open_ones:
-        held = "Every guardrail holds" if len(facts.guardrails) > 1 else (
-            "The guardrail holds"
+        held = (
+            "Every guardrail holds"
+            if len(facts.guardrails) > 1
+            else ("The guardrail holds")
         )
         return [f"{held}."]
     return [f"Not shown safe: {wording.listed(open_ones)}."]

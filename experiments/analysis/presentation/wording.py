@@ -11,6 +11,7 @@ from experiments.analysis.results import (
     VariantResult,
 )
 
+_WHO = re.compile(r"(?:share of )?shoppers who (\w+)(.*)", re.IGNORECASE)
 # A verdict speaks in the present: "13% more shoppers click a recommendation".
 _PRESENT = {
     "clicked": "click",
@@ -69,12 +70,18 @@ def effect(metric: MetricResult, estimate: float | None) -> str:
     if estimate is None:
         return f"{lower_first(metric.name)} cannot be compared yet"
     size = numbers.size_of(estimate)
-    who = re.match(r"(?:share of )?(shoppers) who (\w+)(.*)", metric.name, re.I)
+    who = _WHO.match(metric.name)
     if who:
-        verb = _PRESENT.get(who[2].lower(), who[2])
+        verb = _PRESENT.get(who[1].lower(), who[1])
         more = "more" if estimate >= 0 else "fewer"
-        return f"{size} {more} shoppers {verb}{who[3]}"
+        return f"{size} {more} shoppers {verb}{who[2]}"
     return f"{lower_first(metric.name)} {'up' if estimate >= 0 else 'down'} {size}"
+
+
+def short(metric: MetricResult) -> str:
+    """A name short enough for an axis: ``Clicked a recommendation``."""
+    who = _WHO.match(metric.name)
+    return f"{who[1].capitalize()}{who[2]}" if who else metric.name
 
 
 def lower_first(text: str) -> str:

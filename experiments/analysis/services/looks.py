@@ -9,7 +9,7 @@ from time import perf_counter
 
 import msgspec
 from django.conf import settings
-from django.contrib.auth.base_user import AbstractBaseUser
+from django.contrib.auth.models import User
 from django.db import transaction
 from django.db.models import Max
 from django.utils import timezone
@@ -36,7 +36,7 @@ _OPEN = (JobState.QUEUED, JobState.RUNNING)
 def request_analysis(
     experiment: Experiment,
     as_of: datetime | None = None,
-    by: AbstractBaseUser | None = None,
+    by: User | None = None,
 ) -> Job:
     """Queue a look; a queued one for the same moment is returned instead.
 
@@ -183,7 +183,7 @@ def _store(
         look=content.plan.look,
         as_of=question.scope.as_of,
         batches=dict(question.scope.batches),
-        content=msgspec.to_builtins(content),
+        content=msgspec.json.decode(msgspec.json.encode(content)),
     )
 
 

@@ -18,7 +18,7 @@ from experiments.analysis.presentation.variants import planned_variants
 from experiments.analysis.services import request_analysis
 from experiments.design.lifecycle import Action, Status, allowed_actions
 from experiments.design.models import Experiment, Placement
-from experiments.gateway.roles import has_role, role_required
+from experiments.gateway.roles import has_role, person, role_required
 from models_registry.errors import ShipworthyError
 
 
@@ -37,8 +37,7 @@ def _reader(request: HttpRequest, experiment: Experiment) -> Reader:
         may_ship=decides and Action.SHIP in allowed,
         may_keep=decides and Action.CONCLUDE in allowed,
         may_roll_back=decides and Action.ROLL_BACK in allowed,
-        may_analyse=running
-        and (decides or has_role(request.user, "analyst")),
+        may_analyse=running and (decides or has_role(request.user, "analyst")),
         may_change=decides,
     )
 
@@ -87,6 +86,7 @@ def report(request: HttpRequest, key: str) -> HttpResponse:
     shown = selectors.report_of(experiment, int(asked) if asked else None)
     if asked and shown is None:
         raise Http404(f"There is no report {asked} of {experiment.key}.")
+    content = selectors.content_of(shown) if shown else None
     reader = _reader(request, experiment)
     job = selectors.running_analysis(experiment)
     decided = situation.decided(selectors.decisions_of(experiment))
@@ -96,7 +96,7 @@ def report(request: HttpRequest, key: str) -> HttpResponse:
         "numbers": numbers,
         "reader": reader,
         "tag": situation.status_tag(experiment.status),
-        "meta": situation.meta(experiment, shown),
+        "meta": situation.meta(experiment, shown, content),
         "transitions": situation.transitions(experiment, reader),
         "notices": situation.notices(
             experiment,
@@ -109,12 +109,12 @@ def report(request: HttpRequest, key: str) -> HttpResponse:
         "section": "experiments",
         "champion": selectors.champion_of(experiment),
     }
-    if shown is None:
+    if content is None:
         context["banner"] = situation.without_report(experiment, job, reader)
         context["variants"] = planned_variants(experiment.variants.all())
         return render(request, "analysis/no_report.html", context)
     context["page"] = present(
-        selectors.content_of(shown),
+        content,
         offline=selectors.offline_of(list(experiment.variants.all())),
         decided=decided,
         reader=reader,
@@ -151,7 +151,7 @@ def analyse(request: HttpRequest, key: str) -> HttpResponse:
     """Ask for a report now."""
     experiment = _experiment(key)
     try:
-        request_analysis(experiment, as_of=None, by=request.user)
+        request_analysis(experiment, as_of=None, by=person(request.user))
         messages.success(request, "A report is being computed.")
     except ShipworthyError as error:
         messages.error(request, error.message)

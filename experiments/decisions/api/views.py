@@ -1,5 +1,7 @@
 """Decisions over HTTP: list them, ship, keep control, roll back."""
 
+from typing import Any
+
 from drf_spectacular.utils import extend_schema
 from rest_framework import mixins, serializers, viewsets
 from rest_framework.decorators import action
@@ -10,6 +12,7 @@ from experiments.analysis.models import Report
 from experiments.decisions import services
 from experiments.decisions.models import Decision
 from experiments.design.models import Experiment, Variant
+from experiments.gateway.roles import person
 from models_registry.errors import NotFoundError
 
 
@@ -76,7 +79,7 @@ class DecisionViewSet(
             experiment,
             variant,
             report=report,
-            by=request.user if request.user.pk else None,
+            by=person(request.user),
             reason=body["reason"],
             now=body.get("at"),
         )
@@ -90,7 +93,7 @@ class DecisionViewSet(
         decision = services.keep_control(
             experiment,
             report=report,
-            by=request.user if request.user.pk else None,
+            by=person(request.user),
             reason=body["reason"],
             now=body.get("at"),
         )
@@ -103,13 +106,13 @@ class DecisionViewSet(
         experiment, _, body = self._read(request)
         decision = services.roll_back(
             experiment,
-            by=request.user if request.user.pk else None,
+            by=person(request.user),
             reason=body["reason"],
         )
         return Response(DecisionSerializer(decision).data, status=201)
 
     @staticmethod
-    def _read(request: Request) -> tuple[Experiment, Report | None, dict[str, object]]:
+    def _read(request: Request) -> tuple[Experiment, Report | None, dict[str, Any]]:
         body = DecisionRequestSerializer(data=request.data)
         body.is_valid(raise_exception=True)
         data = body.validated_data

@@ -11,7 +11,7 @@ from django.views.decorators.http import require_POST
 from experiments.analysis.models import Report
 from experiments.decisions import services
 from experiments.design.models import Experiment
-from experiments.gateway.roles import role_required
+from experiments.gateway.roles import person, role_required
 from models_registry.errors import ShipworthyError
 
 
@@ -47,7 +47,7 @@ def ship_view(request: HttpRequest, key: str) -> HttpResponse:
             experiment,
             variant,
             report=_report(request, experiment),
-            by=request.user,
+            by=person(request.user),
             reason=request.POST.get("reason", ""),
         )
         return f"Shipped: {variant} is what shoppers get now."
@@ -65,7 +65,7 @@ def keep_view(request: HttpRequest, key: str) -> HttpResponse:
         services.keep_control(
             experiment,
             report=_report(request, experiment),
-            by=request.user,
+            by=person(request.user),
             reason=request.POST.get("reason", ""),
         )
         return "Concluded: the control stays."
@@ -81,7 +81,7 @@ def roll_back_view(request: HttpRequest, key: str) -> HttpResponse:
 
     def act(experiment: Experiment) -> str:
         services.roll_back(
-            experiment, by=request.user, reason=request.POST.get("reason", "")
+            experiment, by=person(request.user), reason=request.POST.get("reason", "")
         )
         return "Rolled back: the former champion answers again."
 

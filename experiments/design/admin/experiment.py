@@ -12,6 +12,7 @@ from unfold.decorators import action, display
 from experiments.design.lifecycle import Action, Status, allowed_actions
 from experiments.design.models import Experiment, ExperimentMetric, Variant
 from experiments.design.services import check_experiment, record_change, transition
+from experiments.gateway.roles import person
 from models_registry.errors import ShipworthyError
 
 FROZEN_ONCE_STARTED = (
@@ -31,7 +32,7 @@ FROZEN_ONCE_STARTED = (
 class VariantFormSet(BaseInlineFormSet[Variant, Experiment, ModelForm[Variant]]):
     """Numbers the variants in the order they are written, control first."""
 
-    def save(self, commit: bool = True) -> list[Variant]:  # noqa: FBT001, FBT002
+    def save(self, commit: bool = True) -> list[Variant]:  # noqa: FBT002
         """Save, then give each its letter."""
         saved = super().save(commit=commit)
         if commit:
@@ -98,7 +99,7 @@ def _permission(
     ) -> bool:
         if not request.user.has_perm("design.change_experiment"):
             return False
-        experiment = Experiment.objects.filter(pk=object_id).first()
+        experiment = Experiment.objects.filter(pk=object_id or 0).first()
         return experiment is not None and name in allowed_actions(experiment.status)
 
     return allowed
@@ -112,7 +113,7 @@ class ExperimentAdmin(ModelAdmin[Experiment]):
     list_filter = ("status", "placement")
     search_fields = ("name", "key")
     inlines = (VariantInline, MetricInline)
-    actions_detail = ("report", "check", "start", "pause", "resume", "conclude")
+    actions_detail = ("report", "preflight", "start", "pause", "resume", "conclude")
     fieldsets = (
         (None, {"fields": (("name", "key"), "hypothesis", ("placement", "owner"))}),
         ("Who takes part", {"fields": (("coverage", "priority"), "audience")}),
@@ -170,13 +171,13 @@ class ExperimentAdmin(ModelAdmin[Experiment]):
     ) -> None:
         """Save and keep what changed in the history."""
         if obj.owner is None:
-            obj.owner = request.user
+            obj.owner = person(request.user)
         super().save_model(request, obj, form, change)
         record_change(
             obj,
             action="edit" if change else "create",
             summary=("Edited " + ", ".join(form.changed_data)) if change else "Created",
-            by=request.user,
+            by=person(request.user),
             before={
                 n: str(form.initial.get(n, "")) for n in form.changed_data if change
             },
@@ -190,7 +191,7 @@ class ExperimentAdmin(ModelAdmin[Experiment]):
         return HttpResponseRedirect(reverse("analysis:report", args=(key,)))
 
     @action(description="Check", url_path="check", icon="checklist")
-    def check(self, request: HttpRequest, object_id: int) -> HttpResponse:
+    def preflight(self, request: HttpRequest, object_id: int) -> HttpResponse:
         """Run the pre-flight list and show each line."""
         experiment = Experiment.objects.get(pk=object_id)
         for finding in check_experiment(experiment):
@@ -238,7 +239,7 @@ class ExperimentAdmin(ModelAdmin[Experiment]):
     def _move(self, request: HttpRequest, object_id: int, name: Action) -> HttpResponse:
         experiment = Experiment.objects.get(pk=object_id)
         try:
-            moved = transition(experiment, name, by=request.user)
+            moved = transition(experiment, name, by=person(request.user))
         except ShipworthyError as error:
             messages.error(request, error.message)
         else:

@@ -10,6 +10,7 @@ from experiments.design.services import (
     VariantSpec,
     create_experiment,
 )
+from experiments.gateway.roles import person
 from experiments.metrics.models import Metric
 from models_registry.models import Model, Version
 
@@ -113,8 +114,7 @@ class ExperimentSerializer(serializers.ModelSerializer[Experiment]):
             metrics=[MetricSpec(**m) for m in metrics],  # type: ignore[attr-defined]
             **data,  # type: ignore[arg-type]
         )
-        user = self.context["request"].user
-        return create_experiment(spec, by=user if user.pk else None)
+        return create_experiment(spec, by=person(self.context["request"].user))
 
 
 class ChangeSerializer(serializers.ModelSerializer[Change]):

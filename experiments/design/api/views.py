@@ -14,6 +14,7 @@ from experiments.design.services import (
     publish_plan,
     transition,
 )
+from experiments.gateway.roles import person
 
 
 class PlacementViewSet(
@@ -79,7 +80,7 @@ class ExperimentViewSet(
         transition(
             experiment,
             body.validated_data["action"],
-            by=request.user if request.user.pk else None,
+            by=person(request.user),
             now=body.validated_data.get("at"),
             reason=body.validated_data["reason"],
         )
@@ -97,7 +98,7 @@ class ExperimentViewSet(
         change_coverage(
             self.get_object(),
             body.validated_data["coverage"],
-            by=request.user if request.user.pk else None,
+            by=person(request.user),
         )
         return Response(self.get_serializer(self.get_object()).data)
 

@@ -9,7 +9,7 @@ from django.views.decorators.http import require_POST
 from experiments.design.lifecycle import Action
 from experiments.design.models import Experiment
 from experiments.design.services import transition
-from experiments.gateway.roles import role_required
+from experiments.gateway.roles import person, role_required
 from models_registry.errors import ShipworthyError
 
 # Shipping and rolling back carry a report and a reason: the decisions wing's pages.
@@ -29,7 +29,7 @@ def transition_view(request: HttpRequest, key: str, action: str) -> HttpResponse
             moved = transition(
                 experiment,
                 action,
-                by=request.user,
+                by=person(request.user),
                 reason=request.POST.get("reason", ""),
             )
             messages.success(request, f"{moved.name} is {moved.status}.")

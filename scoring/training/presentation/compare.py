@@ -21,6 +21,7 @@ from scoring.training.presentation.scores import (
     interval_of,
     label,
     length,
+    padded,
     score_of,
     written,
 )
@@ -155,7 +156,7 @@ def _difference(
 
 def _judged(stored: Evaluation, name: str) -> Judged:
     values = np.asarray(stored.per_unit[name], dtype=np.float64)
-    cases = stored.protocol.get("cases")
+    cases = stored.protocol.get("cases_hash")
     return Judged(
         figures={},
         per_unit={name: values},
@@ -174,9 +175,7 @@ def _scale(ordered: Sequence[Registered]) -> tuple[float, float]:
         if (score := score_of(r.evaluation, MAIN)) is not None
         for bound in score.bounds
     ]
-    low, high = (min(bounds), max(bounds)) if bounds else (0.0, 1.0)
-    room = (high - low) or 0.01
-    return low - 0.15 * room, high + 0.15 * room
+    return padded(bounds)
 
 
 def _row(
@@ -265,7 +264,7 @@ def _banner(ordered: Sequence[Registered], paired: dict[int, Figure | None]) -> 
     ]
     is_champion = "champion" in reference.aliases
     role = "today's champion" if is_champion else str(reference.version)
-    shown = (
+    shown: tuple[BannerFact, ...] = (
         BannerFact(
             "champion, live now" if is_champion else "reference",
             str(reference.version),
@@ -311,8 +310,10 @@ def _reasons(pair: Figure | None) -> tuple[str, ...]:
     if pair is None or pair.lower is None or pair.upper is None:
         return ("These versions were judged on other shoppers: no paired test.", last)
     return (
-        f"NDCG changes by {numbers.signed(pair.value, 4)} (95% interval "
-        f"{numbers.signed(pair.lower, 4)} to {numbers.signed(pair.upper, 4)}), paired "
-        "on the same shoppers.",
+        (
+            f"NDCG changes by {numbers.signed(pair.value, 4)} (95% interval "
+            f"{numbers.signed(pair.lower, 4)} to {numbers.signed(pair.upper, 4)}), "
+            "paired on the same shoppers."
+        ),
         last,
     )

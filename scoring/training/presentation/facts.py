@@ -1,34 +1,42 @@
 """Manifests and protocols as labelled facts."""
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import UTC, datetime
 
 from experiments.analysis.presentation import numbers
 
+TIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d")
 LABELS = {
     "kind": "Ranker",
     "parameters": "Hyper-parameters",
-    "fingerprint": "Data fingerprint",
-    "data": "Data",
-    "seed": "Seed",
+    "method": "Split",
     "split": "Split",
-    "cut": "Cut",
-    "horizon": "Judged on",
-    "horizon_days": "Judged on the next days",
-    "gap": "Gap",
+    "cut": "Cut (UTC)",
+    "gap_seconds": "Gap after the cut",
+    "horizon_seconds": "Judged on the next",
+    "cases": "Shoppers to judge",
     "users": "Shoppers judged",
     "skipped": "Shoppers left out",
     "items": "Items",
+    "candidates": "Ranked",
     "k": "List length",
+    "exclude_seen": "Seen items left out",
     "exclusion_rule": "Exclusion rule",
-    "exclusion": "Exclusion rule",
     "tie_rule": "Tie rule",
-    "ties": "Tie rule",
-    "confidence": "Interval",
-    "cases": "Judged cases",
-    "versions": "Libraries",
+    "confidence": "Interval's level",
+    "interval": "Interval",
+    "log": "Log",
+    "data": "Data",
+    "fingerprint": "Data fingerprint",
+    "seed": "Seed",
+    "refit": "Fitted again on all data",
+    "run_parameters": "Run",
+    "versions": "Library",
+    "training_seconds": "Training took",
+    "cases_hash": "Judged cases",
 }
-LONGEST = 60
 
 
 @dataclass(frozen=True)
@@ -41,9 +49,10 @@ class Fact:
 
 
 def facts(values: Mapping[str, object], prefix: str = "") -> tuple[Fact, ...]:
-    """A nested mapping as facts, in its own order; empty values are left out."""
+    """A nested mapping as facts, known ones first; empty values are left out."""
     found: list[Fact] = []
-    for name, value in values.items():
+    for name in sorted(values, key=_rank):
+        value = values[name]
         label = f"{prefix}{LABELS.get(name, name.replace('_', ' ').capitalize())}"
         if isinstance(value, Mapping):
             found.extend(facts(value, prefix=f"{label}: "))
@@ -52,27 +61,45 @@ def facts(values: Mapping[str, object], prefix: str = "") -> tuple[Fact, ...]:
     return tuple(found)
 
 
+def _rank(name: str) -> tuple[int, str]:
+    known = list(LABELS)
+    return (known.index(name) if name in known else len(known), name)
+
+
 def _text(name: str, value: object) -> str:
     if isinstance(value, bool):
         return "yes" if value else "no"
-    if isinstance(value, int):
-        return str(value) if name == "seed" else numbers.count(value)
-    if isinstance(value, float):
-        if name == "confidence":
-            return numbers.percent(value, 0)
-        return f"{value:g}"
+    if isinstance(value, int | float):
+        return _number(name, value)
     if isinstance(value, list | tuple):
         shown = ", ".join(str(v) for v in value[:8])
         return shown + (f" and {len(value) - 8} more" if len(value) > 8 else "")
     text = str(value)
     if _is_code(text):
         return f"{text[:8]}…{text[-4:]}"
-    if len(text) >= 19 and text[4:5] == "-" and "T" in text[10:11]:
-        try:
-            return numbers.moment(text)
-        except ValueError:
-            return text
-    return text
+    return moment(text) if TIME.match(text) else text
+
+
+def _number(name: str, value: float) -> str:
+    if name.endswith("seconds"):
+        return numbers.duration(value) if value else "none"
+    if name == "cut":
+        return moment(value)
+    if name == "confidence":
+        return numbers.percent(value, 0)
+    if isinstance(value, int):
+        return str(value) if name == "seed" else numbers.count(value)
+    return f"{value:g}"
+
+
+def moment(when: object) -> str:
+    """A moment given as ISO 8601 text or as seconds since 1970; else as it is."""
+    try:
+        if isinstance(when, int | float):
+            return numbers.moment(datetime.fromtimestamp(when, UTC))
+        return numbers.moment(str(when))
+    except (ValueError, OverflowError, OSError):
+        return str(when)
 
 
 def _is_code(value: object) -> bool:

@@ -1,19 +1,19 @@
 """A run (any job): how far it is, its figures, its curve, its log."""
 
-import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from typing import TypeGuard
 
 from experiments.analysis.presentation import charts, numbers
 from experiments.analysis.presentation.charts import LIGHT, Chart, Spec
 from experiments.analysis.presentation.wording import Tag
 from models_registry.models import Job, JobState
 from scoring.training.presentation.facts import Fact, facts
+from scoring.training.presentation.scores import MEASURES, label, written
 
 WIDE = 582
 LOG_LINES = 40
-LOSS_LINE = re.compile(r"epoch (\d+(?:\.\d+)?).*?loss[ =:]+(\d+(?:\.\d+)?)")
 TAGS = {
     JobState.QUEUED: Tag("quiet", "clock", "Queued"),
     JobState.RUNNING: Tag("info", "play", "Running"),
@@ -120,7 +120,7 @@ def page(job: Job, now: datetime) -> RunPage:
         curve=_curve(job),
         parameters=facts(job.parameters),
         results=facts(job.result),
-        log="\n".join(str(line) for line in job.logs[-LOG_LINES:]),
+        log="\n".join(str(line) for line in reversed(job.logs[-LOG_LINES:])),
         error=job.error.strip(),
     )
 
@@ -155,6 +155,9 @@ def _headline(job: Job, now: datetime) -> str:
 
 
 def _left(job: Job, now: datetime) -> str:
+    reported = job.figures.get("seconds_left")
+    if isinstance(reported, int | float) and reported > 0:
+        return numbers.duration(reported)
     if job.started_at is None or not 0.02 < job.progress < 1:
         return ""
     elapsed = (now - job.started_at).total_seconds()
@@ -164,61 +167,67 @@ def _left(job: Job, now: datetime) -> str:
 def _figures(figures: Mapping[str, object]) -> tuple[RunFigure, ...]:
     found = []
     for name, value in figures.items():
-        if isinstance(value, bool) or not isinstance(value, int | float):
+        if name == "seconds_left" or not _is_number(value):
             continue
-        label, note = FIGURES.get(name, (name.replace("_", " ").capitalize(), ""))
-        found.append(RunFigure(label, _written(name, value), note))
+        called, note = _named(name)
+        found.append(RunFigure(called, _written(name, value), note))
     return tuple(found[:8])
+
+
+def _named(name: str) -> tuple[str, str]:
+    bare, _, k = name.partition("@")
+    measure = MEASURES.get(bare)
+    if k.isdecimal() and measure is not None:
+        return label(measure, int(k)), "on later time"
+    return FIGURES.get(name, (name.replace("_", " ").capitalize(), ""))
+
+
+def _is_number(value: object) -> TypeGuard[float]:
+    return isinstance(value, int | float) and not isinstance(value, bool)
 
 
 def _written(name: str, value: float) -> str:
     if name == "seconds":
         return numbers.duration(value)
-    if "ndcg" in name or "recall" in name:
-        return numbers.score(value)
+    measure = MEASURES.get(name.partition("@")[0])
+    if measure is not None:
+        return written(measure, value)
     if float(value).is_integer():
         return numbers.count(int(value))
     return numbers.decimal(value, 0 if abs(value) >= 1000 else 3)
 
 
 def _curve(job: Job) -> Chart | None:
-    points = _losses(job)
+    name, points = _losses(job.figures)
     if len(points) < 2:
         return None
-    last = points[-1]
     return charts.draw(
-        f"Training loss by epoch; now {numbers.decimal(last[1], 3)}.",
+        f"{name} while the run goes on; now {numbers.decimal(points[-1][1], 3)}.",
         lambda narrow: loss_curve(points, narrow=narrow),
         WIDE,
     )
 
 
-def _losses(job: Job) -> list[tuple[float, float]]:
-    """(epoch, loss) as reported, or as the log's lines say."""
-    reported = job.figures.get("curve") or job.result.get("curve")
-    if isinstance(reported, list):
-        return [
-            (float(p["epoch"]), float(p["loss"]))
-            for p in reported
-            if isinstance(p, dict) and {"epoch", "loss"} <= p.keys()
-        ]
-    read: dict[float, float] = {}
-    for line in job.logs:
-        match = LOSS_LINE.search(str(line))
-        if match:
-            read[float(match[1])] = float(match[2])
-    return sorted(read.items())
+def _losses(figures: Mapping[str, object]) -> tuple[str, list[tuple[float, float]]]:
+    """The loss's series: (share of the stage done, value), the first stage's first."""
+    series = figures.get("series")
+    if not isinstance(series, Mapping):
+        return "", []
+    for name, points in series.items():
+        if "loss" in name and isinstance(points, list):
+            return str(name), [(float(x), float(y)) for x, y in points]
+    return "", []
 
 
 def loss_curve(points: Sequence[tuple[float, float]], *, narrow: bool) -> Spec:
-    """Loss by epoch; the last point is marked."""
-    data = [{"epoch": e, "loss": loss} for e, loss in points]
+    """Loss over the share of the work done; the last point is marked."""
+    data = [{"done": done, "loss": loss} for done, loss in points]
     low = min(loss for _, loss in points)
     x = {
-        "field": "epoch",
+        "field": "done",
         "type": "quantitative",
-        "scale": {"nice": False},
-        "axis": {"title": "epoch", "tickMinStep": 1, "format": "~r"},
+        "scale": {"domain": [0, 1], "nice": False},
+        "axis": {"title": "share of the fit done", "tickCount": 5, "format": ".0%"},
     }
     y = {
         "field": "loss",

@@ -147,3 +147,10 @@ def interval_of(measure: Measure, score: Score | None) -> str:
     if score is None or score.lower is None or score.upper is None:
         return ""
     return f"{written(measure, score.lower)} to {written(measure, score.upper)}"
+
+
+def padded(bounds: Sequence[float]) -> tuple[float, float]:
+    """A scale that holds these bounds, with some room on both sides."""
+    low, high = (min(bounds), max(bounds)) if bounds else (0.0, 1.0)
+    room = (high - low) or 0.01
+    return low - 0.15 * room, high + 0.15 * room

@@ -6,16 +6,19 @@ from dataclasses import dataclass
 from experiments.analysis.presentation import numbers
 from experiments.analysis.presentation.table import IntervalBar, interval_bar
 from models_registry.models import AliasMove, Model, Version
-from scoring.training.presentation.facts import Fact, facts
+from scoring.training.presentation.facts import Fact, facts, moment
 from scoring.training.presentation.scores import (
     MEASURES,
     interval_of,
     label,
     length,
+    padded,
     score_of,
     written,
 )
 from scoring.training.registered import Registered
+
+USES_SHOWN = 5
 
 
 @dataclass(frozen=True)
@@ -84,6 +87,7 @@ class VersionPage:
     manifest: tuple[Fact, ...]
     moves: tuple[Fact, ...]
     used: tuple[tuple[str, str, str, str], ...]
+    used_more: int
     notes: str
 
 
@@ -100,7 +104,7 @@ def cards(
             if (score := score_of(r.evaluation, "ndcg"))
             for b in score.bounds
         ]
-        scale = (0.0, max(bounds) * 1.08) if bounds and max(bounds) > 0 else (0.0, 1.0)
+        scale = padded(bounds)
         champion = next((str(r.version) for r in own if "champion" in r.aliases), "")
         made.append(
             ModelCard(
@@ -145,7 +149,7 @@ def _row(registered: Registered, scale: tuple[float, float]) -> Row:
         size=numbers.size(version.size_bytes),
         used=tuple(
             (v.experiment.key, f"{v.letter}, {v.experiment.name}")
-            for v in registered.variants[:3]
+            for v in registered.variants[:2]
         ),
     )
 
@@ -187,8 +191,9 @@ def page(registered: Registered, moves: Sequence[AliasMove]) -> VersionPage:
                 v.experiment.name,
                 v.experiment.get_status_display().lower(),
             )
-            for v in registered.variants
+            for v in registered.variants[:USES_SHOWN]
         ),
+        used_more=max(0, len(registered.variants) - USES_SHOWN),
         notes=version.notes,
     )
 
@@ -226,7 +231,7 @@ def _lineage(registered: Registered) -> tuple[Step, ...]:
     version, evaluation = registered.version, registered.evaluation
     split = version.manifest.get("split")
     cut = split.get("cut") if isinstance(split, dict) else version.manifest.get("cut")
-    steps = [Step("Event log", f"cut {_when(cut)}" if cut else "cut not recorded")]
+    steps = [Step("Event log", f"cut {moment(cut)}" if cut else "cut not recorded")]
     if version.job_id is not None:
         steps.append(Step(f"Run {version.job_id}", "training", job=version.job_id))
     if evaluation is not None:
@@ -253,13 +258,6 @@ def _lineage(registered: Registered) -> tuple[Step, ...]:
         for name in registered.aliases
     )
     return tuple(steps)
-
-
-def _when(cut: object) -> str:
-    try:
-        return numbers.day(str(cut))
-    except ValueError:
-        return str(cut)
 
 
 def _short(digest: str) -> str:

@@ -7,6 +7,7 @@ import numpy as np
 
 from experiments.analysis.comparisons import Watched
 from experiments.analysis.plan import AnalysisPlan
+from experiments.analysis.results import Interval
 from experiments.metrics.definitions import Conversion, MetricDefinition, Sum
 from experiments.metrics.sums import Measurement, MetricSums
 
@@ -73,7 +74,9 @@ def measured(
     for key, arms in (values or {}).items():
         sums[key] = _summed(arms, days)
     return Measurement(
-        variants=tuple("control" if not i else f"variant-{i}" for i in range(len(users))),
+        variants=tuple(
+            "control" if not i else f"variant-{i}" for i in range(len(users))
+        ),
         users=np.repeat(np.array(users)[:, None], days, axis=1),
         sums=sums,
         active=np.array(users if active is None else active),
@@ -99,3 +102,12 @@ def _summed(arms: Sequence[np.ndarray], days: int) -> MetricSums:
         return np.array([[total] * days for total in totals], dtype=object)
 
     return MetricSums(10_000, powers(1), powers(2), powers(3))
+
+
+def known(interval: Interval | None) -> tuple[float, float, float, float]:
+    """Estimate, lower, upper and p-value of an interval that has them all."""
+    assert interval is not None
+    shown = (interval.estimate, interval.lower, interval.upper, interval.p_value)
+    figures = [value for value in shown if value is not None]
+    assert len(figures) == 4, interval
+    return figures[0], figures[1], figures[2], figures[3]

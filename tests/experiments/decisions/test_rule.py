@@ -171,6 +171,11 @@ def test_a_variant_without_data_never_qualifies() -> None:
     assert verdict.reasons[3].figure == "unknown (unknown to unknown)"
 
 
+def test_a_verdict_without_checks_says_that_none_was_asked_for() -> None:
+    verdict = decide(evidence(BETTER, quality=()))
+    assert verdict.reasons[0].sentence == "No quality check was asked for."
+
+
 def test_an_absolute_effect_is_shown_in_its_own_unit() -> None:
     pounds = PrimaryResult("b", 1.5, 0.5, 2.5, scale="absolute")
     assert "+1.5 (+0.5 to +2.5)" in decide(evidence(pounds)).sentence

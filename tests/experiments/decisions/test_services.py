@@ -55,6 +55,7 @@ def test_shipping_moves_the_champion_and_keeps_who_and_on_what(
     assert running.status == "shipped"
     assert running.outcome == decision.variant
     assert not decision.against_rule
+    assert decision.alias_move
     assert decision.alias_move.report == "home-page-recommender/1"
     assert decision.decided_by == growth
 
@@ -100,7 +101,7 @@ def test_rolling_back_restores_the_former_champion(
 
     assert champion() == 1
     assert running.status == "concluded"
-    assert running.outcome.is_control
+    assert running.outcome == running.variants.get(is_control=True)
 
 
 def test_keeping_the_control_ends_it_and_moves_nothing(

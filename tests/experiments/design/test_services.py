@@ -33,7 +33,7 @@ def test_starting_opens_one_phase_and_one_epoch_at_the_given_time(growth: User) 
     assert (phase.number, phase.started_at) == (1, at)
     assert phase.weights == {"control": 0.5, "treatment": 0.5}
     assert Epoch.objects.get(phase=phase).coverage == 1.0
-    assert experiment.changes.first().summary == "Started"
+    assert [c.summary for c in experiment.changes.all()] == ["Started", "Created"]
 
 
 def test_an_incomplete_experiment_does_not_start_and_says_why(growth: User) -> None:
@@ -56,7 +56,7 @@ def test_an_action_out_of_turn_is_refused_with_what_is_possible(growth: User) ->
 
 def test_an_unknown_action_is_refused_with_the_known_ones(growth: User) -> None:
     experiment = create_experiment(experiment_spec(), by=growth)
-    with pytest.raises(InvalidError, match="launch.*start"):
+    with pytest.raises(InvalidError, match=r"launch.*start"):
         move(experiment, "launch", by=growth)
 
 

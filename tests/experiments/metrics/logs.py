@@ -8,11 +8,13 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
+from typing import Any
 from uuid import UUID
 
 import pyarrow as pa
-from deltalake import DeltaTable, write_deltalake
+from deltalake import write_deltalake
 
+from experiments.events.lake import Lake
 from experiments.events.schema import EVENTS_SCHEMA
 from experiments.metrics.definitions import Conversion, Count, MetricDefinition, Sum
 from experiments.metrics.sums import Scope
@@ -20,7 +22,7 @@ from experiments.metrics.sums import Scope
 START = datetime(2025, 3, 3, 8, 30, 0, 250_000, tzinfo=UTC)
 PLACEMENT = "home"
 EXPERIMENT = "home-recommender"
-Row = dict[str, object]
+Row = dict[str, Any]
 
 
 def unit(name: object) -> bytes:
@@ -72,20 +74,21 @@ class LogBuilder:
         )
 
     def write(self, path: Path) -> list[str]:
-        """Write the rows as a Delta table by date; return its files."""
+        """Write the rows to the log of the lake at a path; return its files."""
         write_rows(path, self.rows)
         return files_of(path)
 
 
 def write_rows(path: Path, rows: Iterable[Row]) -> None:
-    """Append rows to the Delta table at a path."""
+    """Append rows to the log of the lake at a path."""
     table = pa.Table.from_pylist(list(rows), schema=EVENTS_SCHEMA)
-    write_deltalake(path, table, mode="append", partition_by=["date"])
+    write_deltalake(Lake(str(path)).table(), table, mode="append")
 
 
 def files_of(path: Path) -> list[str]:
-    """The table's active files."""
-    return [uri.removeprefix("file://") for uri in DeltaTable(path).file_uris()]
+    """The log's active files."""
+    files = Lake(str(path)).active_files()
+    return [uri.removeprefix("file://") for uri in files]
 
 
 def scope_of(days: float = 14, **changes: object) -> Scope:

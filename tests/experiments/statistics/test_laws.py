@@ -153,7 +153,7 @@ def test_repeated_interval_and_p_value_never_contradict(a: Moments, b: Moments) 
         assert agree(result)
 
 
-@settings(deadline=None, max_examples=60)
+@settings(deadline=None, max_examples=35)
 @given(table=tables, alpha=st.sampled_from([0.001, 0.05, 0.2]), look=st.booleans())
 @example((0, 200, 5, 200), 0.05, False)  # the pair that tools split on
 @example((6, 600, 15, 600), 0.05, False)

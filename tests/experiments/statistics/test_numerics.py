@@ -19,7 +19,11 @@ from experiments.statistics.guardrails import (
 )
 from experiments.statistics.means import welch
 from experiments.statistics.numeric import StatisticsError, normal_tail
-from experiments.statistics.ratios import linearised
+from experiments.statistics.ratios import (
+    linearised,
+    linearised_columns,
+    ratio_lift,
+)
 from experiments.statistics.relative import fieller
 from experiments.statistics.sequential import (
     Look,
@@ -37,6 +41,7 @@ def moments(count: float, mean: float, variance: float, skewness: float = 0) -> 
 
 
 ONE = moments(100, 1.0, 1.0)
+RNG = np.random.default_rng(3)
 
 
 def test_a_mean_of_1e8_keeps_its_variance() -> None:
@@ -68,6 +73,22 @@ def test_decimal_sums_are_added_exactly() -> None:
         np.array(Decimal("20000000000000000080000000000.0000001")),
     )
     assert float(got.m2) == pytest.approx(2e-8, rel=1e-12)
+
+
+def test_float_sums_work_where_they_are_shifted() -> None:
+    units = RNG.gamma(2.0, 3.0, 400)
+    v = units - 6.0
+    got = Moments.from_power_sums(400.0, v.sum(), (v**2).sum(), (v**3).sum(), shift=6.0)
+    whole = Moments.from_units(units)
+    assert float(got.mean) == pytest.approx(float(whole.mean), rel=1e-12)
+    assert float(got.m2) == pytest.approx(float(whole.m2), rel=1e-10)
+    assert float(got.m3) == pytest.approx(float(whole.m3), rel=1e-10)
+
+
+def test_whole_number_sums_of_floats_are_read_as_floats() -> None:
+    got = Moments.from_power_sums(np.array([2, 0], dtype=object), [3.0, 0.0], [5, 0])
+    np.testing.assert_allclose(got.mean, [1.5, 0.0])
+    np.testing.assert_allclose(got.m2, [0.5, 0.0])
 
 
 def test_float32_units_are_computed_in_double_precision() -> None:
@@ -199,6 +220,33 @@ def test_the_score_is_the_pooled_z_at_no_effect_however_rare_the_event(
     assert (got.excludes_zero == (got.p_value < 0.05)).all()
 
 
+def test_a_joint_table_merges_and_is_picked_apart() -> None:
+    rows = RNG.standard_normal((2, 50, 3))
+    table = JointMoments.from_units(rows)
+    both = table[0].merge(table[1]).merge(JointMoments.from_units(np.empty((0, 3))))
+    whole = JointMoments.from_units(rows.reshape(100, 3))
+    np.testing.assert_allclose(both.m2, whole.m2)
+    pair = CrossMoments.from_joint(table, y=2, x=0)[0]
+    np.testing.assert_allclose(pair.cxy, table.m2[0, 2, 0])
+    plain = linearised_columns(table, [(1, None), (0, None)])
+    np.testing.assert_allclose(plain.mean, table.mean[:, [1, 0]])
+    np.testing.assert_allclose(plain.column(0).m2, table.m2[:, 1, 1])
+
+
+def test_a_ratio_lift_divides_by_the_controls_ratio() -> None:
+    x = RNG.poisson(5, (2, 3000)) + 1.0
+    y = x * [[0.2], [0.3]] + RNG.standard_normal((2, 3000)) * 0.1
+    arms = CrossMoments.from_units(y, x)
+    lift = ratio_lift(arms[0], arms[1])
+    assert float(lift.lower) < 0.5 < float(lift.upper)
+    assert lift.method.startswith("Delta method")
+
+
+def test_an_experiment_without_units_has_no_mismatch() -> None:
+    assert srm.sample_ratio([0, 0], [1, 1]).p_value == 1.0
+    assert srm.sample_ratio([7, 0], [1, 0]).p_value == 1.0
+
+
 def test_a_weightless_arm_with_units_is_a_certain_mismatch() -> None:
     got = srm.sample_ratio([50, 50, 1], [1, 1, 0])
     assert got.p_value == 0.0
@@ -272,6 +320,12 @@ def test_a_guardrail_at_baseline_zero_uses_the_absolute_margin_and_says_so() -> 
             r"shapes do not fit together: count \(2,\), mean \(3,\)",
         ),
         (lambda: Look((0.5,), alpha=7), r"alpha must lie"),
+        (lambda: Moments.from_power_sums([1, 2], [1, 2, 3], 1), r"of the sums do not"),
+        (lambda: Moments.from_power_sums(1, "a", 1), r"sums must hold numbers"),
+        (
+            lambda: JointMoments(np.ones(2), np.ones((2, 3)), np.ones((2, 2, 2))),
+            r"mean must have shape \(2, 3\) and m2 \(2, 3, 3\)",
+        ),
         (
             lambda: adjust(JointMoments.from_units(np.zeros((2, 5, 1)))),
             r"at least one covariate",

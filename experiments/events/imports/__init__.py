@@ -1,0 +1,1 @@
+"""Logs and catalogues that a shop already has, taken in at bulk speed."""
