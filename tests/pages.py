@@ -69,7 +69,7 @@ def versions() -> list[Version]:
         )
         base = SCORES[kind]
         shoppers = [base + math.sin(i * number) * 0.2 for i in range(300)]
-        figures = {
+        figures: dict[str, dict[str, float | None]] = {
             name: {"value": value, "lower": value * 0.96, "upper": value * 1.04}
             for name, value in (
                 ("ndcg@10", base),
