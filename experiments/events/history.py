@@ -42,7 +42,7 @@ def history_key(unit_key: bytes) -> str:
 async def read_history(redis: AsyncRedis, unit_key: bytes) -> list[HistoryEntry]:
     """A unit's last 200 entries, oldest first; empty for an unknown unit."""
     members = await redis.zrange(history_key(unit_key), 0, -1)
-    return [_entry(member) for member in cast("list[bytes | str]", members)]
+    return [_entry(stored) for stored in cast("list[bytes | str]", members)]
 
 
 def write_history(redis: Redis, rows: Iterable[HistoryRow]) -> None:
@@ -51,8 +51,8 @@ def write_history(redis: Redis, rows: Iterable[HistoryRow]) -> None:
     for row in rows:
         if row.item_id is not None and row.name in NAMES:
             milliseconds = round(row.timestamp.timestamp() * 1000)
-            member = _member(milliseconds, row.name, row.item_id)
-            by_unit.setdefault(row.unit_key, {})[member] = milliseconds
+            entry = member(milliseconds, row.name, row.item_id)
+            by_unit.setdefault(row.unit_key, {})[entry] = milliseconds
     write_entries(redis, by_unit)
 
 
@@ -69,12 +69,13 @@ def write_entries(redis: Redis, by_unit: dict[bytes, dict[str, float]]) -> None:
         pipe.execute()
 
 
-def _member(milliseconds: int, name: str, item_id: str) -> str:
+def member(milliseconds: int, name: str, item_id: str) -> str:
+    """An entry as it is stored."""
     # Zero-padded, so that entries of one millisecond keep a stable order.
     return f"{milliseconds:013d}|{NAMES.index(name)}|{item_id}"
 
 
-def _entry(member: bytes | str) -> HistoryEntry:
-    text = member.decode() if isinstance(member, bytes) else member
+def _entry(stored: bytes | str) -> HistoryEntry:
+    text = stored.decode() if isinstance(stored, bytes) else stored
     milliseconds, name, item_id = text.split("|", 2)
     return HistoryEntry(item_id, NAMES[int(name)], int(milliseconds) / 1000)

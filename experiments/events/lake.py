@@ -124,6 +124,10 @@ class Lake:
         except CommitFailedError as error:
             raise RivalCommitError(f"{app_id}: {error}") from error
 
+    def add(self, rows: pa.Table, name: str) -> None:
+        """Append rows to a table that has no offsets of its own."""
+        write_deltalake(self.table(name), rows, mode="append", writer_properties=WRITER)
+
     def active_files(
         self,
         date_from: date | None = None,

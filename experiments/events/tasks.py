@@ -6,8 +6,9 @@ import os
 from celery import shared_task
 from django.conf import settings
 
+from experiments.events import catalogue
 from experiments.events.collector import Collector
-from experiments.events.services import open_collector
+from experiments.events.services import open_collector, open_lake
 from experiments.events.stream import shard_name
 
 
@@ -25,6 +26,12 @@ def drain(**_: object) -> None:
 def drain_shard(*, number: int, **_: object) -> None:
     """Empty one shard of the stream into the log."""
     _collector(os.getpid(), settings.LAKE_URL).drain(shard_name(number))
+
+
+@shared_task
+def flush_outbox(**_: object) -> None:
+    """Carry changes of the catalogue and the units to the lake."""
+    catalogue.flush_outbox(open_lake())
 
 
 @functools.lru_cache(maxsize=1)

@@ -67,7 +67,7 @@ def _words(part: npt.NDArray[np.int64] | Words | Text) -> tuple[Words, Words]:
         )
         words = np.frombuffer(digests, "<u8").reshape(-1, 2)[part.index]
         return words[:, 0], words[:, 1]
-    plain = part.astype(np.uint64) if part.dtype != np.uint64 else part
+    plain: Words = part.astype(np.uint64)
     return plain, plain
 
 

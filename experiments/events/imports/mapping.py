@@ -118,8 +118,15 @@ class Mapping(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         columns = self.fields.get(field, [])
         return (columns,) if isinstance(columns, str) else tuple(columns)
 
+    def item_columns(self) -> dict[str, bool]:
+        """Columns of a catalogue file -> whether the file must have them."""
+        return {
+            **dict.fromkeys(self.items.values(), False),
+            **dict.fromkeys(self.columns_of("item_id"), True),
+        }
+
     def columns(self) -> dict[str, bool]:
-        """All columns wanted -> whether the file must have them."""
+        """Columns of a file of events -> whether the file must have them."""
         wanted = {self.timestamp.column: True}
         for field in self.fields:
             for column in self.columns_of(field):

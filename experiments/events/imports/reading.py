@@ -5,7 +5,8 @@ chunks: their numbers make an import resumable.
 """
 
 import zlib
-from collections.abc import Iterator
+from contextlib import closing
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
@@ -53,6 +54,7 @@ class ByteSource:
     """A plain or gzipped file, read as whole lines, also if its end is missing.
 
     Attributes:
+        size: Bytes of the file.
         consumed: Bytes of the file read so far.
         damaged: What is wrong with the compression, once it is met.
     """
@@ -64,6 +66,7 @@ class ByteSource:
         self._inflate = zlib.decompressobj(wbits=31)
         self._held = b""
         self._ended = False
+        self.size = max(path.stat().st_size, 1)
         self.consumed = 0
         self.damaged = ""
         self.closed = False
@@ -84,10 +87,16 @@ class ByteSource:
     def read(self, size: int = -1) -> bytes:
         """At least one line and at most ``size`` bytes; empty at the end."""
         while not self._ended and (size < 0 or len(self._held) < 2 * size):
-            self._held += self._next()
+            data = self._next()  # at a damaged end it shortens what is held
+            self._held += data
         end = len(self._held) if size < 0 else min(size, len(self._held))
         data, self._held = self._held[:end], self._held[end:]
         return data
+
+    @property
+    def exhausted(self) -> bool:
+        """Whether nothing but blanks is left."""
+        return self._ended and not self._held.strip()
 
     def unread(self, data: bytes) -> None:
         """Put back what was read ahead."""
@@ -122,18 +131,32 @@ class ByteSource:
         return b""
 
 
+Progress = Callable[[float], None]
+
+
 def read_chunks(
-    path: Path, mapping: Mapping, problems: Problems, source: ByteSource | None = None
+    path: Path,
+    mapping: Mapping,
+    wanted: dict[str, bool],
+    problems: Problems,
+    progress: Progress = lambda _: None,
 ) -> Iterator[Chunk]:
     """The file's rows, chunk by chunk; what is wrong goes to ``problems``.
+
+    Args:
+        path: A CSV file, plain or gzipped, or a Parquet file.
+        mapping: How it is written.
+        wanted: Columns -> whether the file must have them.
+        problems: Where faults are reported.
+        progress: Told the share of the file read, after each chunk is dealt with.
 
     Raises:
         UnusableFileError: There is nothing to read, or a column is missing.
     """
     if path.suffix == ".parquet":
-        batches = _parquet_batches(path, mapping)
+        batches = _parquet_batches(path, mapping, wanted, progress)
     else:
-        batches = _csv_batches(path, mapping, problems, source or ByteSource(path))
+        batches = _csv_batches(path, mapping, wanted, problems, progress)
     number, held, held_rows = 0, [], []
     count = 0
     for table, rows in batches:
@@ -151,19 +174,43 @@ def read_chunks(
 
 
 def _csv_batches(
-    path: Path, mapping: Mapping, problems: Problems, source: ByteSource
+    path: Path,
+    mapping: Mapping,
+    wanted: dict[str, bool],
+    problems: Problems,
+    progress: Progress,
 ) -> Iterator[tuple[pa.Table, npt.NDArray[np.int64]]]:
-    header = _header(path, mapping, source)
+    with closing(_open(path)) as source:
+        header = _header(mapping, wanted, source)
+        if not source.exhausted:
+            yield from _csv_rows(source, header, mapping, wanted, problems, progress)
+    if source.damaged:
+        remedy = (
+            f"{source.damaged}; the rows up to there were read; get the file anew and "
+            "import it again: rows that are in the log already are passed by"
+        )
+        problems.add(Problem(None, "file", "", "damaged", remedy))
+
+
+def _csv_rows(
+    source: ByteSource,
+    header: list[str],
+    mapping: Mapping,
+    wanted: dict[str, bool],
+    problems: Problems,
+    progress: Progress,
+) -> Iterator[tuple[pa.Table, npt.NDArray[np.int64]]]:
     invalid: list[int] = []
 
     def keep_invalid(row: pa_csv.InvalidRow) -> str:
-        invalid.append(row.number)
+        number = row.number + 1  # of the file, whose first row is the header
+        invalid.append(number)
         remedy = (
             f"the row has {row.actual_columns} columns, the header "
             f"{row.expected_columns}; quote values that hold a "
             f"{mapping.file.delimiter!r}"
         )
-        problems.add(Problem(row.number, "row", row.text or "", "columns", remedy))
+        problems.add(Problem(number, "row", row.text or "", "columns", remedy))
         return "skip"
 
     reader = pa_csv.open_csv(
@@ -181,7 +228,7 @@ def _csv_batches(
         ),
         convert_options=pa_csv.ConvertOptions(
             column_types=dict.fromkeys(header, pa.string()),
-            include_columns=[c for c in mapping.columns() if c in header],
+            include_columns=[c for c in wanted if c in header],
             check_utf8=False,
         ),
     )
@@ -191,19 +238,22 @@ def _csv_batches(
             rows = _number(batch.num_rows, following, invalid)
             following = int(rows[-1]) + 1 if len(rows) else following
             yield pa.Table.from_batches([batch]), rows
+            progress(source.consumed / source.size)
     except (pa.ArrowInvalid, UnicodeDecodeError) as error:
         problems.add(_unreadable(error, following, mapping))
-    finally:
-        source.close()
-    if source.damaged:
-        remedy = (
-            f"{source.damaged}; the rows up to there were read; get the file anew and "
-            "import it again: rows that are in the log already are passed by"
-        )
-        problems.add(Problem(None, "file", "", "damaged", remedy))
 
 
-def _header(path: Path, mapping: Mapping, source: ByteSource) -> list[str]:
+def _open(path: Path) -> ByteSource:
+    try:
+        return ByteSource(path)
+    except OSError as error:
+        remedy = f"it can't be opened: {error.strerror}"
+        raise UnusableFileError(
+            Problem(None, "file", "", "unreadable", remedy)
+        ) from None
+
+
+def _header(mapping: Mapping, wanted: dict[str, bool], source: ByteSource) -> list[str]:
     """The columns' names; the source then stands at the first row.
 
     Raises:
@@ -224,21 +274,21 @@ def _header(path: Path, mapping: Mapping, source: ByteSource) -> list[str]:
         raise UnusableFileError(
             Problem(None, "header", "", "encoding", remedy)
         ) from None
-    header = [
-        name.strip().strip('"') for name in text.split(mapping.file.delimiter)
-    ]
-    check_columns(header, mapping)
+    header = [name.strip().strip('"') for name in text.split(mapping.file.delimiter)]
+    _check_columns(header, mapping, wanted)
     source.unread(rest)
     return header
 
 
-def check_columns(header: list[str], mapping: Mapping) -> None:
+def _check_columns(
+    header: list[str], mapping: Mapping, wanted: dict[str, bool]
+) -> None:
     """Refuse a file that lacks a column.
 
     Raises:
         UnusableFileError: It does.
     """
-    missing = [c for c, must in mapping.columns().items() if must and c not in header]
+    missing = [c for c, must in wanted.items() if must and c not in header]
     if missing:
         remedy = (
             f"the mapping {mapping.title} needs this column; the file has "
@@ -249,9 +299,7 @@ def check_columns(header: list[str], mapping: Mapping) -> None:
         )
 
 
-def _number(
-    count: int, first: int, invalid: list[int]
-) -> npt.NDArray[np.int64]:
+def _number(count: int, first: int, invalid: list[int]) -> npt.NDArray[np.int64]:
     """The next ``count`` row numbers that are not of rows passed by."""
     skipped = np.array([n for n in invalid if n >= first], np.int64)
     numbers = np.arange(first, first + count + len(skipped), dtype=np.int64)
@@ -270,7 +318,7 @@ def _unreadable(error: Exception, row: int, mapping: Mapping) -> Problem:
 
 
 def _parquet_batches(
-    path: Path, mapping: Mapping
+    path: Path, mapping: Mapping, wanted: dict[str, bool], progress: Progress
 ) -> Iterator[tuple[pa.Table, npt.NDArray[np.int64]]]:
     try:
         file = pq.ParquetFile(path)
@@ -281,15 +329,14 @@ def _parquet_batches(
         ) from None
     with file:
         names = file.schema_arrow.names
-        check_columns(names, mapping)
-        wanted = [c for c in mapping.columns() if c in names]
+        _check_columns(names, mapping, wanted)
+        present = [c for c in wanted if c in names]
         first = 2
-        for batch in file.iter_batches(batch_size=CHUNK_ROWS, columns=wanted):
-            texts = [
-                pc.fill_null(pc.cast(column, pa.string()), "") for column in batch
-            ]
+        for batch in file.iter_batches(batch_size=CHUNK_ROWS, columns=present):
+            texts = [pc.fill_null(pc.cast(column, pa.string()), "") for column in batch]
             yield (
-                pa.table(dict(zip(wanted, texts, strict=True))),
+                pa.table(dict(zip(present, texts, strict=True))),
                 np.arange(first, first + batch.num_rows, dtype=np.int64),
             )
             first += batch.num_rows
+            progress((first - 2) / max(file.metadata.num_rows, 1))

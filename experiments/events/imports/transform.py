@@ -148,22 +148,25 @@ def _read_fields(rows: _Rows) -> None:
                     "currency", text, "bad_currency",
                     "use three capital letters, such as EUR")  # fmt: skip
     for name in (*WHOLE_FIELDS, *MONEY_FIELDS, *NUMBER_FIELDS):
-        text = rows.mapped(name)
-        if text is None:
-            continue
-        if name in NUMBER_FIELDS:
-            floats, ok = read.numbers(text)
-            rows.floats[name] = floats, ok
-        else:
-            parse = read.scaled_money if name in MONEY_FIELDS else read.whole_numbers
-            wholes, ok = parse(text)
-            rows.wholes[name] = wholes, ok
-            if name != "quantity":
-                rows.reject(wholes < 0, name, text, f"negative_{name}",
-                            "it must not be negative")  # fmt: skip
-        kind = "whole number" if name in WHOLE_FIELDS else "number"
-        rows.reject(text.filled & ~ok, name, text, f"bad_{name}",
-                    f"it is no {kind}; correct it")  # fmt: skip
+        mapped = rows.mapped(name)
+        if mapped is not None:
+            _read_number(rows, name, mapped)
+
+
+def _read_number(rows: _Rows, name: str, text: Text) -> None:
+    if name in NUMBER_FIELDS:
+        floats, ok = read.numbers(text)
+        rows.floats[name] = floats, ok
+    else:
+        parse = read.scaled_money if name in MONEY_FIELDS else read.whole_numbers
+        wholes, ok = parse(text)
+        rows.wholes[name] = wholes, ok
+        if name != "quantity":
+            rows.reject(wholes < 0, name, text, f"negative_{name}",
+                        "it must not be negative")  # fmt: skip
+    kind = "whole number" if name in WHOLE_FIELDS else "number"
+    rows.reject(text.filled & ~ok, name, text, f"bad_{name}",
+                f"it is no {kind}; correct it")  # fmt: skip
 
 
 def _names(rows: _Rows) -> npt.NDArray[np.object_]:
@@ -287,9 +290,11 @@ def _event_ids(
         halves[:, 0], halves[:, 1], stamps[ok],
         Text(list(distinct.tolist()), at.astype(np.int32)),
     ]  # fmt: skip
-    for name in ("quantity", "value", "price"):
-        if name in rows.wholes:
-            parts.append(rows.wholes[name][0][ok])
+    parts += [
+        rows.wholes[name][0][ok]
+        for name in ("quantity", "value", "price")
+        if name in rows.wholes
+    ]
     for name in IDENTITY_TEXTS:
         if name in rows.texts:
             text = rows.texts[name]
@@ -347,5 +352,3 @@ def _order_ids(
     mark = pa.array(np.where(names == "refund", "-refund", ""))
     order = pc.binary_join_element_wise(units, seconds, "-")
     return pc.binary_join_element_wise(order, mark, "")
-
-

@@ -95,6 +95,8 @@ def logged(url: str, columns: str = "event_id") -> list[tuple[object, ...]]:
     if not files:
         return []
     with duckdb.connect() as database:
-        return database.execute(
-            f"SELECT {columns} FROM read_parquet($files) ORDER BY 1", {"files": files}
-        ).fetchall()
+        found = database.sql(
+            f"SELECT {columns} FROM read_parquet($files) ORDER BY ALL",
+            params={"files": files},
+        ).to_arrow_table()  # DuckDB's own rows with time zones would need pytz
+    return [tuple(values.values()) for values in found.to_pylist()]

@@ -2,6 +2,7 @@ import asyncio
 import dataclasses
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Never
 
 import msgspec
 import pytest
@@ -28,6 +29,7 @@ from tests.scoring.serving.kitchen import (
     remember,
 )
 from tests.scoring.shop import HASHER
+from tests.waiting import wait_for
 
 Shelf = dict[int, VersionPlan]
 NOBODY = "unix:///nonexistent/redis.sock"
@@ -216,7 +218,7 @@ def test_a_model_that_fails_does_not_take_the_page_with_it(
     neighbours: Plan, redis_url: str
 ) -> None:
     class Broken(Ranker):
-        def rank(self, *_: object, **__: object):  # type: ignore[override]
+        def rank(self, *_: object, **__: object) -> Never:  # type: ignore[override]
             raise ZeroDivisionError
 
     def load(version: VersionPlan) -> Ranker:
@@ -363,7 +365,7 @@ def test_a_bad_body_is_refused_by_name(
 
 def test_an_unknown_placement_lists_the_known_ones(split: Plan, redis_url: str) -> None:
     body = {"unit_id": "u", "placement": "cart"}
-    with pytest.raises(NotFoundError, match="'cart'.*home"):
+    with pytest.raises(NotFoundError, match=r"'cart'.*home"):
         cook(split, redis_url, lambda k: k.answer(body))
 
 
@@ -420,8 +422,7 @@ def test_a_version_that_failed_to_load_is_tried_again(
     async def meal(k: Kitchen) -> None:
         assert (await k.ask("u1"))["fallback"] == "model_unavailable"
         broken[0] = False
-        while k.models.get(NEIGHBOURS) is None:
-            await asyncio.sleep(0)
+        await asyncio.to_thread(wait_for, lambda: k.models.get(NEIGHBOURS) is not None)
         assert (await k.ask("u1", history=[ITEMS[3]], k=1))["fallback"] == "none"
         assert not k.models.failures
 
