@@ -130,7 +130,12 @@ def _days(b: float, c: float, half: float, days: int) -> tuple[DayPoint, ...]:
 
 
 CHECKS = (
-    QualityCheck("srm", "Split as planned", "good", "33.4% / 33.3% / 33.3%, p = 0.76."),
+    QualityCheck(
+        "sample_ratio",
+        "Shoppers are split as planned",
+        "good",
+        "33.4% / 33.3% / 33.3%, p = 0.76.",
+    ),
     QualityCheck("one", "One variant per shopper", "good", "No shopper met two."),
     QualityCheck("data", "Data complete", "good", "No hour is missing up to 17 Aug."),
     QualityCheck(
@@ -143,8 +148,8 @@ CHECKS = (
 )
 BROKEN = (
     QualityCheck(
-        "srm",
-        "The split is broken",
+        "sample_ratio",
+        "Shoppers are split as planned",
         "bad",
         "Variant C has 6,012 shoppers where 7,003 were planned, p < 0.001.",
         "Send the exposure before the list is requested, then start a new phase.",
@@ -200,16 +205,23 @@ def content(
             candidates=qualify,
             reasons=(
                 ReasonResult(
-                    "quality",
+                    "data_quality",
                     "failed" if decision == "no_verdict" else "met",
                     "Quality checks pass",
                     "1 advisory, which does not block",
                 ),
-                ReasonResult("days", "met", "Ran for 7 full days", f"{days} days"),
                 ReasonResult(
-                    "gain", "met" if qualify else "unmet", "Gain is clear", "+9.3%"
+                    "minimum_days", "met", "Ran for 7 full days", f"{days} days"
                 ),
-                ReasonResult("look", reached, "A planned look is reached", "look 2"),
+                ReasonResult(
+                    "better_than_control",
+                    "met" if qualify else "unmet",
+                    "Gain is clear",
+                    "+9.3%",
+                ),
+                ReasonResult(
+                    "planned_looks", reached, "A planned look is reached", "look 2"
+                ),
             ),
             against=(
                 ("Fallback lists may rise by up to 17.8%; the limit is +10.0%.",)

@@ -44,7 +44,32 @@ class VariantFormSet(BaseInlineFormSet[Variant, Experiment, ModelForm[Variant]])
         return saved
 
 
-class VariantInline(TabularInline):
+class DraftInline(TabularInline):
+    """Rows that decide the split: only a draft's may change."""
+
+    def has_change_permission(
+        self, request: HttpRequest, obj: Experiment | None = None
+    ) -> bool:
+        """Only a draft's rows may be edited."""
+        allowed: bool = super().has_change_permission(request, obj)
+        return allowed and (obj is None or obj.status == Status.DRAFT)
+
+    def has_add_permission(
+        self, request: HttpRequest, obj: Experiment | None = None
+    ) -> bool:
+        """Only a draft may get more rows."""
+        allowed: bool = super().has_add_permission(request, obj)
+        return allowed and (obj is None or obj.status == Status.DRAFT)
+
+    def has_delete_permission(
+        self, request: HttpRequest, obj: Experiment | None = None
+    ) -> bool:
+        """Only a draft may lose rows."""
+        allowed: bool = super().has_delete_permission(request, obj)
+        return allowed and (obj is None or obj.status == Status.DRAFT)
+
+
+class VariantInline(DraftInline):
     """What is under test."""
 
     model = Variant
@@ -54,39 +79,14 @@ class VariantInline(TabularInline):
     fields = ("key", "name", "is_control", "weight", "version", "payload")
     ordering = ("position",)
 
-    def has_change_permission(
-        self, request: HttpRequest, obj: Experiment | None = None
-    ) -> bool:
-        """Only a draft's variants may be edited."""
-        allowed: bool = super().has_change_permission(request, obj)
-        return allowed and (obj is None or obj.status == Status.DRAFT)
 
-    def has_add_permission(
-        self, request: HttpRequest, obj: Experiment | None = None
-    ) -> bool:
-        """Only a draft may get more variants."""
-        allowed: bool = super().has_add_permission(request, obj)
-        return allowed and (obj is None or obj.status == Status.DRAFT)
-
-    def has_delete_permission(
-        self, request: HttpRequest, obj: Experiment | None = None
-    ) -> bool:
-        """Only a draft may lose variants."""
-        allowed: bool = super().has_delete_permission(request, obj)
-        return allowed and (obj is None or obj.status == Status.DRAFT)
-
-
-class MetricInline(TabularInline):
+class MetricInline(DraftInline):
     """What decides, what explains, what must not be harmed."""
 
     model = ExperimentMetric
     extra = 0
     min_num = 1
     fields = ("metric", "role", "margin")
-
-    has_change_permission = VariantInline.has_change_permission
-    has_add_permission = VariantInline.has_add_permission
-    has_delete_permission = VariantInline.has_delete_permission
 
 
 def _permission(
