@@ -149,11 +149,17 @@ class MainJob:
             if catalogue is not None:
                 import_items(*catalogue)
             path, mapping = self.world.log_file()
-            done = import_events(path, mapping, progress=report)
+            done = import_events(
+                path,
+                mapping,
+                progress=lambda share, rows: report(share, f"{rows:,} rows"),
+            )
             self.imported = done.accepted
             report(1.0, f"{done.read:,} rows read, {done.accepted:,} events logged")
-        for reason, count in done.rejected.items():
+        for reason, count in done.rejected_by_reason.items():
             self.console.print(f"  {count:,} rows rejected: {reason}")
+        if not done.accepted:
+            raise DemoError(f"Nothing of {path.name} could be imported.")
 
     def train(self) -> None:
         """Step 2: train, evaluate and register in a Celery worker."""
@@ -168,7 +174,7 @@ class MainJob:
                 version = Version.objects.get(pk=result["version_id"])
                 self.versions[kind] = version
                 figures = version.evaluations.get().figures
-                report(1.0, f"{version}: NDCG@10 {figures['ndcg']['value']:.4f}")
+                report(1.0, f"{version}: NDCG@10 {figures['ndcg@10']['value']:.4f}")
 
     def scorers(self) -> dict[str, Scorer]:
         """The registered artifacts, loaded as the front does, by variant key."""
