@@ -158,6 +158,38 @@ BROKEN = (
 )
 
 
+def _verdict(decision: str, qualify: tuple[str, ...], days: int) -> VerdictResult:
+    reached = "met" if decision != "keep_running" else "waiting"
+    return VerdictResult(
+        decision=decision,
+        winner="c" if decision == "ship" else None,
+        candidates=qualify,
+        reasons=(
+            ReasonResult(
+                "data_quality",
+                "failed" if decision == "no_verdict" else "met",
+                "Quality checks pass",
+                "1 advisory, which does not block",
+            ),
+            ReasonResult("minimum_days", "met", "Ran for 7 full days", f"{days} days"),
+            ReasonResult(
+                "better_than_control",
+                "met" if qualify else "unmet",
+                "Gain is clear",
+                "+9.3%",
+            ),
+            ReasonResult(
+                "planned_looks", reached, "A planned look is reached", "look 2"
+            ),
+        ),
+        against=(
+            ("Fallback lists may rise by up to 17.8%; the limit is +10.0%.",)
+            if qualify
+            else ()
+        ),
+    )
+
+
 def content(
     decision: str = "ship", *, long: bool = False, days: int = 14
 ) -> ReportContent:
@@ -170,7 +202,6 @@ def content(
     qualify = {"ship": ("c", "b"), "not_distinguishable": ("c", "b")}.get(decision, ())
     labels = [LONG] * 3 if long else [label for _, _, label in MODELS]
     users = (7012, 6998, 6012) if decision == "no_verdict" else (7012, 6998, 7001)
-    reached = "met" if decision != "keep_running" else "waiting"
     return ReportContent(
         experiment="home-page-recommender",
         title="Home-page recommender",
@@ -199,36 +230,7 @@ def content(
         checks=BROKEN if decision == "no_verdict" else CHECKS,
         metrics=_metrics(b, c, half),
         days=_days(b, c, half, days),
-        verdict=VerdictResult(
-            decision=decision,
-            winner="c" if decision == "ship" else None,
-            candidates=qualify,
-            reasons=(
-                ReasonResult(
-                    "data_quality",
-                    "failed" if decision == "no_verdict" else "met",
-                    "Quality checks pass",
-                    "1 advisory, which does not block",
-                ),
-                ReasonResult(
-                    "minimum_days", "met", "Ran for 7 full days", f"{days} days"
-                ),
-                ReasonResult(
-                    "better_than_control",
-                    "met" if qualify else "unmet",
-                    "Gain is clear",
-                    "+9.3%",
-                ),
-                ReasonResult(
-                    "planned_looks", reached, "A planned look is reached", "look 2"
-                ),
-            ),
-            against=(
-                ("Fallback lists may rise by up to 17.8%; the limit is +10.0%.",)
-                if qualify
-                else ()
-            ),
-        ),
+        verdict=_verdict(decision, qualify, days),
         notes=("41 shoppers met two variants and are left out.",),
         seconds=3.2,
     )

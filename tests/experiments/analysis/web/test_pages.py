@@ -13,7 +13,7 @@ from models_registry.models import Job, JobState
 from tests import pages
 from tests.page_content import content
 
-pytestmark = [pytest.mark.django_db, pytest.mark.urls("tests.urls")]
+pytestmark = [pytest.mark.django_db]
 
 
 @pytest.fixture
