@@ -1,4 +1,4 @@
-"""The A/A proof: deal the same shoppers anew and see how often a winner is named (pure).
+"""The A/A proof: deal the same shoppers anew; how often is there a winner? (pure).
 
 Dealt by fresh seeds, no variant differs from another, whatever the shoppers did; a rule
 that keeps its promise names a winner in no more than alpha of such splits, all looks,
@@ -50,7 +50,7 @@ def resplit_winners(
 
 
 def deal(seed: str, units: Sequence[str], weights: Sequence[float]) -> NDArray[np.intp]:
-    """Return each unit's variant, 0 to k - 1, as the plan would deal it by this seed."""
+    """Return each unit's variant, 0 to k - 1, as the plan deals it by this seed."""
     edges = np.cumsum(weights)[:-1]
     return np.searchsorted(edges, bucket_many(seed, units), side="right")
 
