@@ -7,6 +7,7 @@ from experiments.analysis.presentation import numbers
 from experiments.analysis.results import (
     Interval,
     MetricResult,
+    QualityCheck,
     VariantInfo,
     VariantResult,
 )
@@ -46,6 +47,22 @@ READINGS = {
     "not_enough_data": Tag("quiet", "clock", "Too few shoppers"),
     "baseline": Tag("quiet", "minus", "Baseline"),
 }
+
+
+# A check's title says what holds; these say what does not, when it fails.
+TROUBLES = {
+    "sample_ratio": "the split is broken",
+    "missing_variant": "a variant was never seen",
+    "crossover": "shoppers meet more than one variant",
+    "freshness": "events are missing",
+    "exposure_without_events": "a variant sends no events",
+    "currencies": "money is in several currencies",
+}
+
+
+def trouble(check: QualityCheck) -> str:
+    """What is wrong when a check fails, inside a sentence."""
+    return TROUBLES.get(check.code, f"a check failed ({lower_first(check.title)})")
 
 
 def reading(name: str) -> Tag:
@@ -89,6 +106,11 @@ def lower_first(text: str) -> str:
     if len(text) > 1 and text[1].isupper():
         return text
     return text[:1].lower() + text[1:]
+
+
+def upper_first(text: str) -> str:
+    """The text as a sentence's beginning."""
+    return text[:1].upper() + text[1:]
 
 
 def bounds(interval: Interval | None) -> str:
