@@ -37,8 +37,9 @@ from experiments.events.stream import (
 MAX_ROWS = 50_000
 READ_ENTRIES = 100
 DRAIN_SECONDS = 20.0
-LEASE = timedelta(seconds=30)
+LEASE = timedelta(seconds=10)  # also the longest stall after a kill -9
 FACTS_KEY = "shipworthy:drains"
+LAST_DRAIN_KEY = "shipworthy:events:last_drain"  # read by /readyz
 
 _Entries = list[tuple[bytes, dict[bytes, bytes]]]
 Bury = Callable[[str, str, str, bytes], None]
@@ -116,6 +117,7 @@ class Collector:
             done.at, done.seconds = time.time(), time.monotonic() - started
             done.waiting = self._redis.xlen(stream_key(shard))
             self._redis.hset(FACTS_KEY, shard, json.dumps(asdict(done)))
+            self._redis.set(LAST_DRAIN_KEY, done.at)
             return done
 
     def _step(self, shard: str, done: Drain) -> bool:
