@@ -32,7 +32,7 @@ def _count(condition: str, values: dict[str, object], *, counted: str = "*") -> 
             f"WHERE {condition}"
         )
         with connect(lake.url, threads=1) as database:
-            row = database.sql(query, params={"files": files, **values}).fetchone()
-        return int(row[0]) if row else 0
+            found = database.sql(query, params={"files": files, **values}).fetchall()
+        return int(found[0][0])
 
     return read_twice(read)
