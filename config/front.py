@@ -7,64 +7,47 @@ apps, and no request touches PostgreSQL but ``/readyz``.
 import asyncio
 import logging.config
 import os
+from contextlib import AsyncExitStack
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "config.settings")
 
 from django.conf import settings
-from redis.asyncio import Redis
-from redis.exceptions import RedisError
 
-from config import storefront
 from config.proxy import SiteProxy
-from experiments.assignment.holder import PlanHolder
-from experiments.events.errors import StreamUnavailableError
-from experiments.events.stream import EventStream
+from config.storefront import Storefront, look, open_redis
 from experiments.gateway.rsgi import HTTPProtocol, RSGIAdapter, Scope
-from scoring.serving.models_cache import ModelCache
-
-logger = logging.getLogger(__name__)
 
 
 class Front:
-    """One worker process: its plan, clients and routes."""
+    """One worker process: its plan, models, clients and routes."""
 
     _adapter: RSGIAdapter
-    _redis: Redis
-    _proxy: SiteProxy
-    _models: ModelCache
-    _stream: EventStream
-    _following: asyncio.Task[None]
+    _opened: AsyncExitStack
 
     async def start(self) -> None:
         """Open what the worker needs; a plan from Redis, else from disk."""
-        self._redis = storefront.open_redis()
-        self._proxy = SiteProxy(
+        self._opened = AsyncExitStack()
+        proxy = SiteProxy(
             settings.SITE_SOCKET, trust_forwarded=settings.SECURE_SSL_REDIRECT
         )
-        self._models = ModelCache()
-        self._stream = storefront.make_stream(self._redis)
-        holder = storefront.make_holder(self._models, saved=True)
-        await _first_plan(holder, self._redis)
-        services = storefront.make_services(
-            self._redis, holder, self._models, self._stream
+        self._opened.push_async_callback(proxy.close)
+        redis = open_redis()
+        self._opened.push_async_callback(redis.aclose)
+        storefront = Storefront(saved=True)
+        self._opened.callback(storefront.models.close)
+        await look(storefront.holder, redis)
+        if not storefront.holder.loaded:
+            await storefront.holder.restore()
+        services = await self._opened.enter_async_context(storefront.services(redis))
+        self._adapter = RSGIAdapter(storefront.dispatcher, services, proxy)
+        following = asyncio.create_task(
+            storefront.holder.follow(redis, settings.PLAN_POLL_SECONDS)
         )
-        dispatcher = storefront.make_dispatcher(holder)
-        self._adapter = RSGIAdapter(dispatcher, services, self._proxy)
-        self._following = asyncio.create_task(
-            holder.follow(self._redis, settings.PLAN_POLL_SECONDS)
-        )
+        self._opened.push_async_callback(_end, following)
 
     async def stop(self) -> None:
-        """Close what was opened."""
-        self._following.cancel()
-        await asyncio.gather(self._following, return_exceptions=True)
-        await self._proxy.close()
-        try:
-            await self._stream.close()
-        except StreamUnavailableError as error:
-            logger.warning("Rows of the last answers are lost: %s", error)
-        self._models.close()
-        await self._redis.aclose()
+        """Close what was opened, last first; queued rows are written."""
+        await self._opened.aclose()
 
     def __rsgi_init__(self, loop: asyncio.AbstractEventLoop) -> None:
         """Called by granian before it accepts."""
@@ -80,13 +63,9 @@ class Front:
         await self._adapter(scope, protocol)
 
 
-async def _first_plan(holder: PlanHolder, redis: Redis) -> None:
-    try:
-        await holder.refresh(redis)
-    except (RedisError, OSError) as error:
-        logger.warning("Redis is away at the start: %s", error)
-    if not holder.loaded:
-        await holder.restore()
+async def _end(task: "asyncio.Task[None]") -> None:
+    task.cancel()
+    await asyncio.gather(task, return_exceptions=True)
 
 
 app = Front()

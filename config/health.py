@@ -16,7 +16,8 @@ from experiments.assignment.holder import PlanHolder
 from experiments.gateway.handlers import Request, Response, Route, Services
 
 TIMEOUT_SECONDS = 1.0
-LAST_DRAIN_KEY = "shipworthy:events:last_drain"  # unix seconds, set by the drain
+# As ``experiments.events.collector`` writes it; importing that needs the lake's wheels.
+DRAINS_KEY = "shipworthy:drains"
 Fact = dict[str, object]
 
 
@@ -78,10 +79,16 @@ async def _fact(check: Awaitable[Fact]) -> Fact:
 
 
 async def _redis(redis: Redis) -> Fact:
-    drained = await redis.get(LAST_DRAIN_KEY)
-    if drained is None:
-        return {"last_drain_seconds": None}
-    return {"last_drain_seconds": round(max(0.0, time.time() - float(drained)), 1)}
+    drains = [
+        msgspec.json.decode(t) for t in (await redis.hgetall(DRAINS_KEY)).values()
+    ]
+    if not drains:
+        return {"last_drain_seconds": None, "waiting_entries": None}
+    oldest = min(drain["at"] for drain in drains)
+    return {
+        "last_drain_seconds": round(max(0.0, time.time() - oldest), 1),
+        "waiting_entries": sum(drain["waiting"] for drain in drains),
+    }
 
 
 async def _postgres() -> Fact:

@@ -3,6 +3,8 @@
 Imported by the front, which runs without Django's apps, and by the site's URLconf.
 """
 
+import logging
+import threading
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -11,11 +13,13 @@ from django.conf import settings
 from redis.asyncio import Redis
 from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
+from redis.exceptions import RedisError
 
 from config import health
 from experiments.assignment.api.routes import ROUTES as ASSIGNMENT_ROUTES
 from experiments.assignment.holder import PlanHolder
 from experiments.events.api.routes import ROUTES as EVENT_ROUTES
+from experiments.events.errors import StreamUnavailableError
 from experiments.events.stream import EventStream
 from experiments.gateway.clock import Clock
 from experiments.gateway.dispatch import Dispatcher
@@ -35,6 +39,63 @@ ROUTES: tuple[Route, ...] = (
 )
 
 
+logger = logging.getLogger(__name__)
+
+
+class Storefront:
+    """What a process keeps between calls: the plan, the models it needs, the routes.
+
+    Args:
+        saved: Keep the plan on disk, for a start without Redis and PostgreSQL.
+    """
+
+    def __init__(self, *, saved: bool) -> None:
+        self.models = ModelCache()
+        self.holder = PlanHolder(
+            path=Path(settings.PLAN_PATH) if saved else None,
+            prepare=[self.models.prepare],
+        )
+        self.dispatcher = Dispatcher(ROUTES, lambda: self.holder.current().keys)
+        self._readiness = health.Readiness(
+            {"plan": lambda: self.holder.loaded, "models": self._has_models}
+        )
+
+    @asynccontextmanager
+    async def services(self, redis: Redis) -> AsyncIterator[Services]:
+        """Everything handlers may use, around the client of one event loop."""
+        hasher = UnitHasher(settings.UNIT_KEY)
+        stream = EventStream(
+            redis,
+            shards=settings.STREAM_SHARDS,
+            cap=settings.STREAM_CAP,
+            require_durable=settings.ENVIRONMENT != "test",
+        )
+        recommender = Recommender(
+            self.models, RecentHistory(redis), ExposureLog(redis), stream, hasher
+        )
+        services = Services(
+            Clock(), hasher, self.holder, self._readiness, stream, recommender
+        )
+        services.provide(redis, as_type=Redis)
+        try:
+            yield services
+        finally:
+            await _close(stream)
+
+    def _has_models(self) -> bool:
+        """Whether lists can be answered; a plan without versions asks for none."""
+        if not self.holder.loaded or not self.holder.current().versions:
+            return True
+        return bool(self.models.loaded)
+
+
+async def _close(stream: EventStream) -> None:
+    try:
+        await stream.close()
+    except StreamUnavailableError as error:
+        logger.warning("Rows of the last answers are lost: %s", error)
+
+
 def open_redis() -> Redis:
     """A client for one event loop; it fails fast, since shoppers wait."""
     return Redis.from_url(
@@ -45,63 +106,25 @@ def open_redis() -> Redis:
     )
 
 
-def make_stream(redis: Redis) -> EventStream:
-    """Where rows become durable."""
-    return EventStream(
-        redis,
-        shards=settings.STREAM_SHARDS,
-        cap=settings.STREAM_CAP,
-        require_durable=settings.ENVIRONMENT != "test",
-    )
+async def look(holder: PlanHolder, redis: Redis) -> None:
+    """Take the published plan; Redis away, the present one stays."""
+    try:
+        await holder.refresh(redis)
+    except (RedisError, OSError) as error:
+        logger.warning("The plan could not be looked for: %s", error)
 
 
-def make_services(
-    redis: Redis, holder: PlanHolder, models: ModelCache, stream: EventStream
-) -> Services:
-    """Everything handlers may use, around the clients of one event loop."""
-    hasher = UnitHasher(settings.UNIT_KEY)
-    services = Services(Clock(), hasher, holder, stream)
-    services.provide(redis, as_type=Redis)
-    services.provide(
-        Recommender(models, RecentHistory(redis), ExposureLog(redis), stream, hasher)
-    )
-    services.provide(
-        health.Readiness(
-            {
-                "plan": lambda: holder.loaded,
-                "model": lambda: len(models) > 0 or not _needs_models(holder),
-            }
-        )
-    )
-    return services
-
-
-def _needs_models(holder: PlanHolder) -> bool:
-    return holder.loaded and bool(holder.current().versions)
-
-
-def make_dispatcher(holder: PlanHolder) -> Dispatcher:
-    """The storefront's routes, with the plan's keys."""
-    return Dispatcher(ROUTES, lambda: holder.current().keys)
-
-
-def make_holder(models: ModelCache, *, saved: bool) -> PlanHolder:
-    """The plan of this process; ``saved``: kept on disk as well."""
-    path = Path(settings.PLAN_PATH) if saved else None
-    return PlanHolder(path=path, prepare=(models.prepare,))
-
-
-# The site's own copy: looked after at each call, since nothing follows it there.
-SITE_MODELS = ModelCache()
-SITE_HOLDER = make_holder(SITE_MODELS, saved=False)
-SITE_DISPATCHER = make_dispatcher(SITE_HOLDER)
+# The site's own: its plan is looked at in each call, since nothing follows it there.
+SITE = Storefront(saved=False)
+_LOOKING = threading.Lock()
 
 
 @asynccontextmanager
 async def open_services() -> AsyncIterator[Services]:
     """Services of one call inside Django, whose event loop ends with the call."""
     async with open_redis() as redis:
-        await SITE_HOLDER.refresh(redis)
-        stream = make_stream(redis)
-        yield make_services(redis, SITE_HOLDER, SITE_MODELS, stream)
-        await stream.close()
+        # Calls have threads and loops of their own; models are loaded by one of them.
+        with _LOOKING:
+            await look(SITE.holder, redis)
+        async with SITE.services(redis) as services:
+            yield services

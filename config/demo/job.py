@@ -56,12 +56,15 @@ class Plan:
         days: Length of the experiment.
         looks: Planned looks.
         same_model: A/A: every variant carries the first version.
+        fallback_margin: Points by which the share of shoppers with an empty or
+            fallback list may rise: a model that needs a history cannot serve the new.
     """
 
     rankers: Mapping[str, Mapping[str, float | int | str]]
     days: int
     looks: int
     same_model: bool = False
+    fallback_margin: float = 0.05
 
 
 @dataclass(frozen=True)
@@ -149,11 +152,17 @@ class MainJob:
             if catalogue is not None:
                 import_items(*catalogue)
             path, mapping = self.world.log_file()
-            done = import_events(path, mapping, progress=report)
+            done = import_events(
+                path,
+                mapping,
+                progress=lambda share, rows: report(share, f"{rows:,} rows"),
+            )
             self.imported = done.accepted
             report(1.0, f"{done.read:,} rows read, {done.accepted:,} events logged")
         for reason, count in done.rejected_by_reason.items():
             self.console.print(f"  {count:,} rows rejected: {reason}")
+        if not done.accepted:
+            raise DemoError(f"Nothing of {path.name} could be imported.")
 
     def train(self) -> None:
         """Step 2: train, evaluate and register in a Celery worker."""
@@ -168,7 +177,7 @@ class MainJob:
                 version = Version.objects.get(pk=result["version_id"])
                 self.versions[kind] = version
                 figures = version.evaluations.get().figures
-                report(1.0, f"{version}: NDCG@10 {figures['ndcg']['value']:.4f}")
+                report(1.0, f"{version}: NDCG@10 {figures['ndcg@10']['value']:.4f}")
 
     def scorers(self) -> dict[str, Scorer]:
         """The registered artifacts, loaded as the front does, by variant key."""
@@ -226,7 +235,12 @@ class MainJob:
             "metrics": [
                 {"metric": PRIMARY, "role": "primary"},
                 {"metric": "revenue_per_shopper", "role": "secondary"},
-                {"metric": "fallback_share", "role": "guardrail", "margin": 0.1},
+                {
+                    "metric": "fallback_share",
+                    "role": "guardrail",
+                    "margin": self.plan.fallback_margin,
+                    "margin_scale": "absolute",
+                },
             ],
         }
 

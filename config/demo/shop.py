@@ -47,8 +47,8 @@ class ShopParameters:
     test_days: int = 14
     visits_mean: float = 1.5
     history_mean: float = 9.0
-    stay: float = 0.4
-    follow: float = 0.34
+    stay: float = 0.37
+    follow: float = 0.37
     appeal: float = 0.07
     browse: float = 0.05
     charm: float = 0.03

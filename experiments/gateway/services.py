@@ -10,8 +10,8 @@ from django.utils import timezone
 
 from experiments.gateway import keys
 from experiments.gateway.models import ApiKey, KeyKind
-from models_registry.changes import live_changed
 from models_registry.errors import ConflictError, InvalidError
+from models_registry.services import publish_plan
 
 if TYPE_CHECKING:
     from django.contrib.auth.models import User
@@ -86,7 +86,7 @@ def create_key(  # noqa: PLR0913 # keyword-only, all of one key
         expires_at=expires_at,
         created_by=created_by,
     )
-    live_changed()
+    publish_plan()
     return key, plain
 
 
@@ -95,7 +95,7 @@ def revoke_key(key: ApiKey) -> None:
     """Make a key worthless, within a second everywhere; a revoked one stays so."""
     ApiKey.objects.filter(pk=key.pk, revoked_at=None).update(revoked_at=timezone.now())
     key.refresh_from_db()
-    live_changed()
+    publish_plan()
 
 
 def _live(client: str) -> int:

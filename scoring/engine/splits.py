@@ -90,23 +90,9 @@ def time_split(
     judged &= interactions.weight > 0
     _check_sides(time, cut, int(past.sum()), int(judged.sum()))
     train = _restricted(interactions, past)
-    left_out = {"units_without_past": 0, "cold_targets": 0, "units_without_target": 0}
-    known = frozenset(train.item_ids)
-    pasts = _rows_by_unit(train)
-    cases, units = [], []
-    for unit, wanted in _targets(interactions, judged).items():
-        left_out["cold_targets"] += len(wanted - known)
-        if unit not in pasts:
-            left_out["units_without_past"] += 1
-            continue
-        history = _history(train, pasts[unit], cut)
-        exclude = frozenset(history.item_ids) if exclude_seen else frozenset()
-        relevant = (wanted & known) - exclude
-        if not relevant:
-            left_out["units_without_target"] += 1
-            continue
-        cases.append(EvaluationCase(history, relevant, exclude))
-        units.append(unit)
+    cases, units, left_out = _cases(
+        train, _targets(interactions, judged), cut, exclude_seen=exclude_seen
+    )
     if not cases:
         raise EvaluationError(
             f"no unit has a past before {cut} and a new known item after; "
@@ -122,7 +108,35 @@ def time_split(
         "cases": len(cases),
         **left_out,
     }
-    return TimeSplit(train, tuple(cases), np.array(units, dtype=np.int32), facts)
+    return TimeSplit(train, tuple(cases), np.array(units, np.int32), facts)
+
+
+def _cases(
+    train: Interactions,
+    targets: Mapping[int, frozenset[str]],
+    cut: float,
+    *,
+    exclude_seen: bool,
+) -> tuple[list[EvaluationCase], list[int], dict[str, int]]:
+    """Cases, their units and counts of what was left out."""
+    left_out = {"units_without_past": 0, "cold_targets": 0, "units_without_target": 0}
+    known = frozenset(train.item_ids)
+    pasts = _rows_by_unit(train)
+    cases, units = [], []
+    for unit, wanted in targets.items():
+        left_out["cold_targets"] += len(wanted - known)
+        if unit not in pasts:
+            left_out["units_without_past"] += 1
+            continue
+        history = _history(train, pasts[unit], cut)
+        exclude = frozenset(history.item_ids) if exclude_seen else frozenset()
+        relevant = (wanted & known) - exclude
+        if not relevant:
+            left_out["units_without_target"] += 1
+            continue
+        cases.append(EvaluationCase(history, relevant, exclude))
+        units.append(unit)
+    return cases, units, left_out
 
 
 def _check_sides(

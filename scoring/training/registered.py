@@ -29,7 +29,9 @@ def models() -> QuerySet[Model]:
 
 def versions_of_all_models() -> list[Registered]:
     """The newest versions with evaluation, aliases and experiments."""
-    versions = Version.objects.select_related("model").order_by("model__name", "-number")
+    versions = Version.objects.select_related("model").order_by(
+        "model__name", "-number"
+    )
     return registered(versions[:VERSIONS_SHOWN])
 
 

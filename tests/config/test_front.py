@@ -2,10 +2,13 @@
 
 import gzip
 import json
+import time
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 import redis
 import zstandard
@@ -23,12 +26,19 @@ NESTED = (
 ONE = json.dumps({"placement": "home", "units": [{"unit_id": "u1"}]}).encode()
 
 
+@contextmanager
+def running(shop: FrontShop) -> Iterator[FrontShop]:
+    shop.start()
+    try:
+        yield shop
+    finally:
+        shop.stop()
+
+
 @pytest.fixture(scope="module")
 def front(tmp_path_factory: pytest.TempPathFactory) -> Iterator[FrontShop]:
-    shop = FrontShop(tmp_path_factory.mktemp("front"), workers=2)
-    shop.start()
-    yield shop
-    shop.stop()
+    with running(FrontShop(tmp_path_factory.mktemp("front"), workers=2)) as shop:
+        yield shop
 
 
 @pytest.fixture(params=["django", "front"])
@@ -284,35 +294,34 @@ def test_ten_thousand_units_are_assigned_at_once_and_no_more(shop: Shop) -> None
     refused(ask(shop, more), 400, "invalid")
 
 
-def test_readiness_tells_the_facts(shop: Shop) -> None:
-    answer = shop.call("GET", "/readyz")
-    facts = json.loads(answer.body)
-    assert (answer.status, facts["status"]) == (200, "ready")
+def test_readiness_tells_the_facts(shop: Shop, redis_client: "redis.Redis") -> None:
+    drain = {"shard": "stream-0", "at": time.time() - 5, "waiting": 7}
+    redis_client.hset("shipworthy:drains", "stream-0", json.dumps(drain))
+    facts = json.loads(shop.call("GET", "/readyz").body)
     assert facts["plan"]["revision"] == PLAN.revision
     assert facts["redis"]["ok"]
-    assert set(facts) >= {"postgres", "lake", "missing"}
+    assert facts["redis"]["waiting_entries"] == 7
+    assert 5 <= facts["redis"]["last_drain_seconds"] < 60
+    assert set(facts) >= {"status", "postgres", "lake", "missing"}
 
 
-def test_a_front_without_a_plan_says_it_is_not_ready(
+def test_a_process_none_of_whose_models_can_be_loaded_is_not_ready(shop: Shop) -> None:
+    answer = shop.call("GET", "/readyz")
+    assert (answer.status, json.loads(answer.body)["missing"]) == (503, ["models"])
+
+
+def test_a_front_starts_without_a_plan_and_then_without_redis(
     tmp_path: Path, redis_client: "redis.Redis"
 ) -> None:
-    front = FrontShop(tmp_path, {"SHIPWORTHY_DATA_DIR": str(tmp_path)})
-    front.start()
-    try:
+    values = msgspec.structs.replace(plans.plan(KEYS), versions={})
+    folder = {"SHIPWORTHY_DATA_DIR": str(tmp_path)}
+    with running(FrontShop(tmp_path, folder)) as front:
         answer = front.call("GET", "/readyz")
         assert (answer.status, json.loads(answer.body)["missing"]) == (503, ["plan"])
-        refused(
-            front.call("POST", PATH, ONE, bearer(KEYS.server)), 503, "plan_unavailable"
-        )
-        plans.publish(redis_client, PLAN)
+        refused(ask(front), 503, "plan_unavailable")
+        plans.publish(redis_client, values)
         wait_for(lambda: front.call("GET", "/readyz").status == 200, seconds=1.0)
-    finally:
-        front.stop()
-    away = {"SHIPWORTHY_DATA_DIR": str(tmp_path), "REDIS_URL": "redis://127.0.0.1:1/0"}
-    alone = FrontShop(tmp_path, away)
-    alone.start()
-    try:
+    away = {**folder, "REDIS_URL": "redis://127.0.0.1:1/0"}
+    with running(FrontShop(tmp_path, away)) as alone:
         assert ask(alone).status == 200
         assert not json.loads(alone.call("GET", "/readyz").body)["redis"]["ok"]
-    finally:
-        alone.stop()

@@ -258,7 +258,7 @@ def test_a_broker_that_is_away_leaves_the_job_waiting(
 
 
 def test_an_unknown_kind_names_the_known_ones() -> None:
-    with pytest.raises(InvalidError, match="'dance'.*train"):
+    with pytest.raises(InvalidError, match=r"'dance'.*train"):
         jobs.create_job("dance", "Dance", {})
 
 

@@ -1,11 +1,6 @@
-import os
 import shutil
-import signal
-import subprocess
-import sys
 import time
 from argparse import ArgumentParser
-from contextlib import suppress
 from pathlib import Path
 
 from django.conf import settings
@@ -13,7 +8,7 @@ from django.core.management import BaseCommand, CommandError
 
 from config.env import Environment
 from config.installation import Installation, InstallationBusyError
-from config.process import TETHER, ProcessError
+from config.process import ProcessError
 from config.supervisor import Supervisor, interruptible
 
 LEAST_DISK_MB = 1_500
@@ -56,7 +51,7 @@ class Command(BaseCommand):
         if data is not None and not data.is_file():
             raise CommandError(f"{data} is no file; give the path of a log to import.")
         self._need_disk(data_dir)
-        arguments = [f"--seed={options['seed']}"]
+        arguments = [f"--seed={options['seed']}", f"--started={time.time():.3f}"]
         arguments += ["--aa"] if options["aa"] else []
         arguments += [f"--data={data.resolve()}"] if data else []
         arguments += (
@@ -91,16 +86,7 @@ class Command(BaseCommand):
 
     def _run(self, product: Supervisor, arguments: list[str]) -> None:
         """The main job in a process of its own, on this terminal."""
-        argv = [sys.executable, "-m", "config.demo.main", *arguments]
-        tied = [sys.executable, "-I", "-S", str(TETHER)]
-        tied += [str(os.getpid()), str(int(signal.SIGKILL)), "-", "-"]
-        job = subprocess.Popen([*tied, *argv], env=product.env, cwd=settings.BASE_DIR)
-        try:
-            status = job.wait()
-        finally:
-            with suppress(ProcessLookupError):
-                job.kill()
-            job.wait()
+        status = product.run("-m", "config.demo.main", *arguments)
         if status != 0:
             raise CommandError(
                 f"The main job ended with status {status}; the logs of every process "

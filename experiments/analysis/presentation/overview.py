@@ -13,6 +13,7 @@ from experiments.analysis.results import VariantInfo
 from experiments.analysis.selectors import Listed
 from experiments.design.lifecycle import Status
 
+CARDS_SHOWN = 6
 SPARK_WIDTH, SPARK_HEIGHT, SPARK_REACH = 128, 36, 0.6
 OPEN = {Status.RUNNING, Status.PAUSED}
 VERDICTS = {
@@ -68,7 +69,8 @@ def rows(listed: Sequence[Listed]) -> tuple[Row, ...]:
 def attention(listed: Sequence[Listed], now: datetime) -> tuple[Card, ...]:
     """Experiments that wait for a person: broken first, then due, then stale."""
     cards = [(rank, card) for item in listed for rank, card in _cards(item, now)]
-    return tuple(card for _, card in sorted(cards, key=lambda pair: pair[0]))
+    ordered = sorted(cards, key=lambda pair: pair[0])
+    return tuple(card for _, card in ordered[:CARDS_SHOWN])
 
 
 def _cards(item: Listed, now: datetime) -> list[tuple[int, Card]]:

@@ -10,7 +10,12 @@ from experiments.analysis.presentation.offline import OfflineOnline, offline_onl
 from experiments.analysis.presentation.variants import VariantLine, variant_line
 from experiments.analysis.presentation.verdict import banner
 from experiments.analysis.presentation.wording import Tag
-from experiments.analysis.results import QualityCheck, ReasonResult, ReportContent
+from experiments.analysis.results import (
+    QualityCheck,
+    ReasonResult,
+    ReportContent,
+    VerdictResult,
+)
 from experiments.analysis.selectors import Offline
 
 WIDE, SIDE = 690, 474
@@ -24,6 +29,11 @@ CRITERIA = {
     "unmet": Tag("quiet", "minus", "Not met"),
     "waiting": Tag("warn", "clock", "Waiting"),
     "failed": Tag("bad", "x", "Failed"),
+}
+UNEVALUATED = {
+    "better_than_control": "A variant is better than control",
+    "guardrail": "No guardrail is harmed",
+    "clear_winner": "One variant is clearly the best",
 }
 RULE_TITLES = {
     "ship": "Why the rule says ship",
@@ -113,8 +123,10 @@ def present(
         shipped=lines.get(holds.variant) if holds else None,
         health=_health(content.checks),
         rule_title=RULE_TITLES.get(verdict.decision, "What the rule says"),
-        criteria=tuple(_criterion(reason, facts) for reason in verdict.reasons),
-        against=verdict.against if shown else (),
+        criteria=tuple(
+            dict.fromkeys(_criterion(reason, facts) for reason in verdict.reasons)
+        ),
+        against=_against(verdict) if shown else (),
         forest=_forest(facts) if shown else None,
         groups=table.groups(facts) if shown else (),
         over_time=_over_time(facts) if shown else None,
@@ -132,17 +144,33 @@ def _health(checks: Sequence[QualityCheck]) -> tuple[Line, ...]:
         checks, key=lambda c: order.index(c.state) if c.state in order else 0
     )
     return tuple(
-        Line(CHECKS.get(c.state, CHECKS["warn"]), c.title, c.sentence, c.remedy)
+        Line(
+            CHECKS.get(c.state, CHECKS["warn"]),
+            wording.upper_first(wording.trouble(c)) if c.state == "bad" else c.title,
+            c.sentence,
+            c.remedy,
+        )
         for c in worst_first
     )
 
 
 def _criterion(reason: ReasonResult, facts: Facts) -> Line:
-    quality = reason.state == "failed" or reason.code.startswith("quality")
-    if facts.broken and not quality:
-        return Line(Tag("quiet", "minus", "Not evaluated"), reason.sentence, "")
     tag = CRITERIA.get(reason.state, CRITERIA["waiting"])
-    return Line(tag, reason.sentence, reason.figure)
+    if reason.code == "data_quality":
+        return Line(tag, "Quality checks pass", reason.figure)
+    if facts.broken:
+        title = UNEVALUATED.get(reason.code, reason.sentence)
+        return Line(Tag("quiet", "minus", "Not evaluated"), title, "")
+    # A guardrail's figure is the outcome's code, which its sentence already says.
+    return Line(
+        tag, reason.sentence, "" if reason.code == "guardrail" else reason.figure
+    )
+
+
+def _against(verdict: VerdictResult) -> tuple[str, ...]:
+    """What speaks against shipping; the calendar does not."""
+    calendar = {r.sentence for r in verdict.reasons if r.code == "planned_looks"}
+    return tuple(said for said in verdict.against if said not in calendar)
 
 
 def _forest(facts: Facts) -> Chart | None:
@@ -157,7 +185,8 @@ def _forest(facts: Facts) -> Chart | None:
         )
         for metric in facts.content.metrics
         for variant in facts.challengers
-        if (result := facts.result(metric, variant.key))
+        if not wording.is_absolute(metric)
+        and (result := facts.result(metric, variant.key))
         and (effect := result.relative)
         and effect.estimate is not None
         and effect.lower is not None

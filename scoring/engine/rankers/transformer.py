@@ -46,7 +46,7 @@ class TransformerParameters(Parameters):
         0.0, "time budget that may end training earlier; 0: none", low=0, high=604_800
     )
     batch_tokens: int = parameter(
-        6400, "positions a step; less on small data", low=64, high=1_000_000
+        2048, "positions a step; less on small data", low=64, high=1_000_000
     )
     learn_repeats: bool = parameter(
         default=False, meaning="whether items met before are worth predicting"

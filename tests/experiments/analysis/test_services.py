@@ -319,3 +319,12 @@ def test_the_command_names_what_is_wrong() -> None:
         call_command("analyse", "nothing")
     with pytest.raises(CommandError, match="no moment with a zone"):
         call_command("analyse", "nothing", "--as-of", "yesterday")
+
+
+def test_the_logged_shoppers_can_be_dealt_anew(
+    experiment: Experiment, lake: Path
+) -> None:
+    _shop({"control": 60, "treatment": 62}).write(lake)
+    found = services.resplit(experiment, ["one", "two", "three"])
+    assert set(found) == {"one", "two", "three"}
+    assert {v.decision for v in found.values()} <= {"keep_control", "no_verdict"}

@@ -31,12 +31,13 @@ def test_serving_imports_neither_torch_nor_the_orm(module: str) -> None:
 
 
 def test_the_web_process_never_imports_torch() -> None:
-    program = (
-        "import os, sys, django; os.environ['DJANGO_SETTINGS_MODULE'] = 'config.settings'; "
-        "django.setup(); import scoring.training.tasks, "
-        "scoring.training.services, scoring.training.selectors; "
-        "assert 'torch' not in sys.modules"
-    )
+    program = """
+import os, sys, django
+os.environ["DJANGO_SETTINGS_MODULE"] = "config.settings"
+django.setup()
+import scoring.training.tasks, scoring.training.services, scoring.training.selectors
+assert "torch" not in sys.modules
+"""
     done = subprocess.run(
         [sys.executable, "-c", program], capture_output=True, text=True, check=False
     )
