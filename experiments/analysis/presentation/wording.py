@@ -105,8 +105,13 @@ def result_of(metric: MetricResult, variant: str) -> VariantResult | None:
     return next((r for r in metric.variants if r.variant == variant), None)
 
 
+def is_absolute(metric: MetricResult) -> bool:
+    """Whether a guardrail's limit and change are shown in the metric's own unit."""
+    return metric.role == "guardrail" and metric.margin_scale == "absolute"
+
+
 def limit(metric: MetricResult) -> float | None:
     """A guardrail's limit as a signed relative change."""
-    if metric.role != "guardrail" or metric.margin is None:
+    if metric.role != "guardrail" or metric.margin is None or is_absolute(metric):
         return None
     return metric.margin if metric.direction == "decrease" else -metric.margin

@@ -259,7 +259,7 @@ def _table(
 
 
 def _derive_value(rows: _Rows) -> None:
-    """value = price x quantity, where the mapping says so and both are there."""
+    """Value = price x quantity, where the mapping says so and both are there."""
     if not (rows.mapping.derive_value and {"price", "quantity"} <= set(rows.wholes)):
         return
     price, has_price = rows.wholes["price"]
