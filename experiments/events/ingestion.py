@@ -4,6 +4,7 @@ Good events are taken even when others in the same request are not. Raw unit ids
 here: a row carries the keyed hash only.
 """
 
+import operator
 import uuid
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -156,7 +157,7 @@ def _rows(
         value=_money("value", event.value),
         price=_money("price", event.price),
         discount=_money("discount", event.discount),
-        **{name: getattr(event, name) for name in _COPIED},
+        **dict(zip(_COPIED, _copy(event), strict=True)),
     )
     if event.items is None:
         if row.value is None:
@@ -172,6 +173,7 @@ _COPIED = tuple(
     and name
     not in {"event_id", "name", "timestamp", "properties", "attributes", *MONEY_FIELDS}
 )
+_copy = operator.attrgetter(*_COPIED)
 _LINE_COPIED = tuple(
     name for name in Line.__struct_fields__ if name not in {"properties", *MONEY_FIELDS}
 )
