@@ -4,6 +4,7 @@ Imported by the front, which runs without Django's apps, and by the site's URLco
 """
 
 import logging
+import threading
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -85,7 +86,7 @@ class Storefront:
         """Whether lists can be answered; a plan without versions asks for none."""
         if not self.holder.loaded or not self.holder.current().versions:
             return True
-        return len(self.models) > 0
+        return bool(self.models.loaded)
 
 
 async def _close(stream: EventStream) -> None:
@@ -115,12 +116,15 @@ async def look(holder: PlanHolder, redis: Redis) -> None:
 
 # The site's own: its plan is looked at in each call, since nothing follows it there.
 SITE = Storefront(saved=False)
+_LOOKING = threading.Lock()
 
 
 @asynccontextmanager
 async def open_services() -> AsyncIterator[Services]:
     """Services of one call inside Django, whose event loop ends with the call."""
     async with open_redis() as redis:
-        await look(SITE.holder, redis)
+        # Calls have threads and loops of their own; models are loaded by one of them.
+        with _LOOKING:
+            await look(SITE.holder, redis)
         async with SITE.services(redis) as services:
             yield services

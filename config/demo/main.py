@@ -45,7 +45,6 @@ def main() -> int:
     """Run the job and print the summary; the last line is JSON."""
     arguments = _arguments()
     console = Console(stderr=False, soft_wrap=True)
-    started = time.monotonic()
     provision_simulation(data_dir() / "credentials.json")
     known = credentials(data_dir() / "credentials.json")
     world, plan = _world(arguments)
@@ -56,7 +55,7 @@ def main() -> int:
     except (DemoError, StorefrontError, ShipworthyError) as error:
         console.print(f"[bold]The demo stopped:[/bold] {error}")
         return 1
-    summary = _summary(report, truth, known["url"], time.monotonic() - started)
+    summary = _summary(report, truth, known["url"], time.time() - arguments.started)
     _print(console, report, truth, summary)
     (data_dir() / "summary.json").write_text(summary.as_json() + "\n")
     return 0
@@ -67,6 +66,7 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--data", type=Path, help="a real log: Online Retail II")
     parser.add_argument("--aa", action="store_true", help="three variants, one model")
     parser.add_argument("--seed", type=int, default=7)
+    parser.add_argument("--started", type=float, default=time.time())
     parser.add_argument("--shoppers", type=int, default=ShopParameters.shoppers)
     return parser.parse_args()
 
@@ -79,7 +79,13 @@ def _world(arguments: argparse.Namespace) -> tuple[World, Plan]:
             "item_knn": {},
             "transformer": {**SEQUENCE, "epochs": 3},
         }
-        plan = Plan(rankers, days=TEST_DAYS, looks=6, same_model=arguments.aa)
+        plan = Plan(
+            rankers,
+            days=TEST_DAYS,
+            looks=6,
+            same_model=arguments.aa,
+            fallback_margin=0.5,
+        )
         return RetailWorld(arguments.data, folder), plan
     parameters = ShopParameters(seed=arguments.seed, shoppers=arguments.shoppers)
     rankers = {"popularity": {}, "item_knn": {}, "transformer": dict(SEQUENCE)}

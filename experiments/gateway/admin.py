@@ -69,7 +69,7 @@ class NewKeyForm(forms.ModelForm[ApiKey]):
 
 
 @admin.register(ApiKey)
-class ApiKeyAdmin(ModelAdmin):  # type: ignore[misc] # unfold has no types
+class ApiKeyAdmin(ModelAdmin):
     """Keys by recency; a key's rights never change, a new key replaces it."""
 
     form = NewKeyForm

@@ -51,7 +51,7 @@ class Command(BaseCommand):
         if data is not None and not data.is_file():
             raise CommandError(f"{data} is no file; give the path of a log to import.")
         self._need_disk(data_dir)
-        arguments = [f"--seed={options['seed']}"]
+        arguments = [f"--seed={options['seed']}", f"--started={time.time():.3f}"]
         arguments += ["--aa"] if options["aa"] else []
         arguments += [f"--data={data.resolve()}"] if data else []
         arguments += (

@@ -149,7 +149,8 @@ def _forest(facts: Facts) -> Chart | None:
         )
         for metric in facts.content.metrics
         for variant in facts.challengers
-        if (result := facts.result(metric, variant.key))
+        if not wording.is_absolute(metric)
+        and (result := facts.result(metric, variant.key))
         and (effect := result.relative)
         and effect.estimate is not None
         and effect.lower is not None

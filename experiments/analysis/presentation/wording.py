@@ -127,8 +127,37 @@ def result_of(metric: MetricResult, variant: str) -> VariantResult | None:
     return next((r for r in metric.variants if r.variant == variant), None)
 
 
+def is_absolute(metric: MetricResult) -> bool:
+    """Whether a guardrail's limit and change are shown in the metric's own unit."""
+    return metric.role == "guardrail" and metric.margin_scale == "absolute"
+
+
+def effect(metric: MetricResult, result: VariantResult) -> Interval | None:
+    """The change a row shows: relative, or absolute where its limit is."""
+    return result.absolute if is_absolute(metric) else result.relative
+
+
+def change(metric: MetricResult, amount: float | None) -> str:
+    """A change as its row words it: ``+2.8%``, ``+0.4 points``."""
+    if amount is None or not is_absolute(metric):
+        return numbers.change(amount)
+    if metric.unit == "share":
+        return numbers.signed(amount * 100, 1, " points")
+    return numbers.signed(amount, 2)
+
+
+def row_bounds(metric: MetricResult, result: VariantResult) -> str:
+    """The interval of a row's change, in words."""
+    shown = effect(metric, result)
+    if shown is None or not is_absolute(metric):
+        return bounds(shown)
+    if shown.lower is None or shown.upper is None:
+        return "no bounds yet"
+    return f"{change(metric, shown.lower)} to {change(metric, shown.upper)}"
+
+
 def limit(metric: MetricResult) -> float | None:
-    """A guardrail's limit as a signed relative change."""
+    """A guardrail's limit as a signed change, on the scale its row shows."""
     if metric.role != "guardrail" or metric.margin is None:
         return None
     return metric.margin if metric.direction == "decrease" else -metric.margin

@@ -45,28 +45,34 @@ class VariantFormSet(BaseInlineFormSet[Variant, Experiment, ModelForm[Variant]])
 
 
 class DraftInline(TabularInline):
-    """Rows that decide the split: only a draft's may change."""
+    """Rows that may be edited only while the experiment is a draft."""
+
+    extra = 0
 
     def has_change_permission(
         self, request: HttpRequest, obj: Experiment | None = None
     ) -> bool:
         """Only a draft's rows may be edited."""
         allowed: bool = super().has_change_permission(request, obj)
-        return allowed and (obj is None or obj.status == Status.DRAFT)
+        return allowed and _is_draft(obj)
 
     def has_add_permission(
         self, request: HttpRequest, obj: Experiment | None = None
     ) -> bool:
         """Only a draft may get more rows."""
         allowed: bool = super().has_add_permission(request, obj)
-        return allowed and (obj is None or obj.status == Status.DRAFT)
+        return allowed and _is_draft(obj)
 
     def has_delete_permission(
         self, request: HttpRequest, obj: Experiment | None = None
     ) -> bool:
         """Only a draft may lose rows."""
         allowed: bool = super().has_delete_permission(request, obj)
-        return allowed and (obj is None or obj.status == Status.DRAFT)
+        return allowed and _is_draft(obj)
+
+
+def _is_draft(experiment: Experiment | None) -> bool:
+    return experiment is None or experiment.status == Status.DRAFT
 
 
 class VariantInline(DraftInline):
@@ -74,7 +80,6 @@ class VariantInline(DraftInline):
 
     model = Variant
     formset = VariantFormSet
-    extra = 0
     min_num = 2
     fields = ("key", "name", "is_control", "weight", "version", "payload")
     ordering = ("position",)
@@ -84,9 +89,8 @@ class MetricInline(DraftInline):
     """What decides, what explains, what must not be harmed."""
 
     model = ExperimentMetric
-    extra = 0
     min_num = 1
-    fields = ("metric", "role", "margin")
+    fields = ("metric", "role", "margin", "margin_scale")
 
 
 def _permission(
