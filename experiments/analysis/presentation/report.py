@@ -3,18 +3,24 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from experiments.analysis.presentation import charts, numbers, plots, table, wording
+from experiments.analysis.presentation import (
+    charts,
+    criteria,
+    numbers,
+    plots,
+    table,
+    wording,
+)
 from experiments.analysis.presentation.banner import Banner, Decided, Facts, Reader
 from experiments.analysis.presentation.charts import Chart
+from experiments.analysis.presentation.criteria import Line
 from experiments.analysis.presentation.offline import OfflineOnline, offline_online
 from experiments.analysis.presentation.variants import VariantLine, variant_line
 from experiments.analysis.presentation.verdict import banner
 from experiments.analysis.presentation.wording import Tag
 from experiments.analysis.results import (
     QualityCheck,
-    ReasonResult,
     ReportContent,
-    VerdictResult,
 )
 from experiments.analysis.selectors import Offline
 
@@ -24,17 +30,6 @@ CHECKS = {
     "warn": Tag("warn", "warn", "Advisory"),
     "good": Tag("good", "check", "Passed"),
 }
-CRITERIA = {
-    "met": Tag("good", "check", "Met"),
-    "unmet": Tag("quiet", "minus", "Not met"),
-    "waiting": Tag("warn", "clock", "Waiting"),
-    "failed": Tag("bad", "x", "Failed"),
-}
-UNEVALUATED = {
-    "better_than_control": "A variant is better than control",
-    "guardrail": "No guardrail is harmed",
-    "clear_winner": "One variant is clearly the best",
-}
 RULE_TITLES = {
     "ship": "Why the rule says ship",
     "not_distinguishable": "Why a person must decide",
@@ -42,16 +37,6 @@ RULE_TITLES = {
     "keep_control": "Why the rule says keep control",
     "no_verdict": "What the rule says",
 }
-
-
-@dataclass(frozen=True)
-class Line:
-    """A check or a criterion: icon and word, title, sentence."""
-
-    tag: Tag
-    title: str
-    sentence: str
-    remedy: str = ""
 
 
 @dataclass(frozen=True)
@@ -123,10 +108,8 @@ def present(
         shipped=lines.get(holds.variant) if holds else None,
         health=_health(content.checks),
         rule_title=RULE_TITLES.get(verdict.decision, "What the rule says"),
-        criteria=tuple(
-            dict.fromkeys(_criterion(reason, facts) for reason in verdict.reasons)
-        ),
-        against=_against(verdict) if shown else (),
+        criteria=criteria.lines(facts),
+        against=criteria.against(facts) if shown else (),
         forest=_forest(facts) if shown else None,
         groups=table.groups(facts) if shown else (),
         over_time=_over_time(facts) if shown else None,
@@ -152,25 +135,6 @@ def _health(checks: Sequence[QualityCheck]) -> tuple[Line, ...]:
         )
         for c in worst_first
     )
-
-
-def _criterion(reason: ReasonResult, facts: Facts) -> Line:
-    tag = CRITERIA.get(reason.state, CRITERIA["waiting"])
-    if reason.code == "data_quality":
-        return Line(tag, "Quality checks pass", reason.figure)
-    if facts.broken:
-        title = UNEVALUATED.get(reason.code, reason.sentence)
-        return Line(Tag("quiet", "minus", "Not evaluated"), title, "")
-    # A guardrail's figure is the outcome's code, which its sentence already says.
-    return Line(
-        tag, reason.sentence, "" if reason.code == "guardrail" else reason.figure
-    )
-
-
-def _against(verdict: VerdictResult) -> tuple[str, ...]:
-    """What speaks against shipping; the calendar does not."""
-    calendar = {r.sentence for r in verdict.reasons if r.code == "planned_looks"}
-    return tuple(said for said in verdict.against if said not in calendar)
 
 
 def _forest(facts: Facts) -> Chart | None:
