@@ -1,7 +1,7 @@
 """How the management API reads bodies."""
 
 from collections.abc import Mapping
-from typing import IO
+from typing import IO, Any
 
 from rest_framework.exceptions import ParseError
 from rest_framework.parsers import JSONParser
@@ -14,8 +14,8 @@ class BoundedJSONParser(JSONParser):
         self,
         stream: IO[bytes],
         media_type: str | None = None,
-        parser_context: Mapping[str, object] | None = None,
-    ) -> object:
+        parser_context: Mapping[str, Any] | None = None,
+    ) -> dict[str, Any]:
         """The decoded body.
 
         Raises:
