@@ -153,9 +153,11 @@ def test_a_growth_person_takes_an_experiment_from_draft_to_shipped_without_code(
     expect(page.get_by_text("is what shoppers get now")).to_be_visible()
 
     wait_for(
-        lambda: recommend(shop, "someone-new")["variant"] in {None, "together"}
-        and recommend(shop, "someone-new")["version"] == 2,
-        seconds=5,
+        lambda: (
+            recommend(shop, "someone-new")["variant"] in {None, "together"}
+            and recommend(shop, "someone-new")["version"] == 2
+        ),
+        timeout_s=5,
     )
     page.goto(f"{base}/experiments/start-page-list/history/")
     expect(page.get_by_text("The list follows what shoppers look at.")).to_be_visible()
@@ -166,7 +168,12 @@ def test_a_viewer_sees_the_report_but_no_button_that_changes_anything(
 ) -> None:
     log_in(page, shop, "viewer")
     page.goto(f"{shop['url']}/experiments/")
-    for label in ("Analyse now", "Pause", "Decide otherwise", "Ship the chosen variant"):
+    for label in (
+        "Analyse now",
+        "Pause",
+        "Decide otherwise",
+        "Ship the chosen variant",
+    ):
         expect(page.get_by_role("button", name=label)).to_have_count(0)
     refused = page.request.get(f"{shop['url']}/admin/design/experiment/add/")
     assert refused.status == 403

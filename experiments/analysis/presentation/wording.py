@@ -132,7 +132,7 @@ def is_absolute(metric: MetricResult) -> bool:
     return metric.role == "guardrail" and metric.margin_scale == "absolute"
 
 
-def effect(metric: MetricResult, result: VariantResult) -> Interval | None:
+def shown_effect(metric: MetricResult, result: VariantResult) -> Interval | None:
     """The change a row shows: relative, or absolute where its limit is."""
     return result.absolute if is_absolute(metric) else result.relative
 
@@ -148,7 +148,7 @@ def change(metric: MetricResult, amount: float | None) -> str:
 
 def row_bounds(metric: MetricResult, result: VariantResult) -> str:
     """The interval of a row's change, in words."""
-    shown = effect(metric, result)
+    shown = shown_effect(metric, result)
     if shown is None or not is_absolute(metric):
         return bounds(shown)
     if shown.lower is None or shown.upper is None:
