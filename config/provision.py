@@ -99,7 +99,7 @@ def write_credentials(
 
 @transaction.atomic
 def provision(*, credentials: Path, url: str) -> None:
-    """Set up people, keys and metrics on the first run; later ones renew the address."""
+    """Set up people, keys and metrics once; later runs only renew the address."""
     provision_roles()
     for key in PRESETS:
         if not Metric.objects.filter(key=key).exists():
