@@ -33,7 +33,7 @@ def _ship(facts: Facts, reader: Reader) -> Banner:
     result = facts.result(facts.primary, winner.key)
     effect = result.relative if result else None
     gain = (
-        wording.effect(facts.primary, effect.estimate)
+        wording.clause(facts.primary, effect.estimate)
         if facts.primary and effect
         else "it does best"
     )
