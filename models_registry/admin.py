@@ -1,10 +1,10 @@
 """The registry in the admin: evidence is read only, what changes goes by services."""
 
-from typing import TypeVar
+from typing import cast
 
 from django import forms
 from django.contrib import admin, messages
-from django.db.models import Model as DatabaseModel
+from django.contrib.auth.models import User
 from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.template.response import TemplateResponse
@@ -18,8 +18,6 @@ from models_registry.errors import ShipworthyError
 from models_registry.models import Alias, AliasMove, Evaluation, Job, Model, Version
 from models_registry.selectors import live_version
 from models_registry.services import CHAMPION, move_alias, publish_plan
-
-Row = TypeVar("Row", bound=DatabaseModel)
 
 
 class ReadOnly:
@@ -137,7 +135,7 @@ class VersionAdmin(ReadOnly, ModelAdmin[Version]):
         """Whoever may move aliases, for a version that is not the champion."""
         if not request.user.has_perm("models_registry.change_alias"):
             return False
-        version = Version.objects.filter(pk=object_id).first()
+        version = Version.objects.filter(pk=object_id or 0).first()
         return version is not None and version != live_version(version.model, CHAMPION)
 
     @action(
@@ -158,7 +156,7 @@ class VersionAdmin(ReadOnly, ModelAdmin[Version]):
                     version.model,
                     CHAMPION,
                     version,
-                    by=request.user,
+                    by=cast("User", request.user),  # has a permission
                     reason=form.cleaned_data["reason"],
                     expected_version=seen,
                 )
