@@ -155,7 +155,7 @@ class MainJob:
             done = import_events(
                 path,
                 mapping,
-                progress=lambda share, rows: report(share, f"{rows:,} rows"),
+                progress=report,
             )
             self.imported = done.accepted
             report(1.0, f"{done.read:,} rows read, {done.accepted:,} events logged")

@@ -11,6 +11,7 @@ References:
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
@@ -34,6 +35,14 @@ class UnitsAtLook:
     question: Question
     units: Sequence[str]
     values: Mapping[str, IntArray]
+
+    @cached_property
+    def powers(self) -> dict[str, tuple[WholeArray | IntArray, ...]]:
+        """Each metric's values to the powers 1, 2, 3; the same for every split."""
+        return {
+            key: tuple(_power(values, power) for power in (1, 2, 3))
+            for key, values in self.values.items()
+        }
 
 
 def resplit_winners(
@@ -89,8 +98,8 @@ def _measured(look: UnitsAtLook, seed: str) -> Measurement:
             metric.key: MetricSums(
                 metric.definition.scale,
                 *(
-                    _power_sums(look.values[metric.key], dealt, len(weights), power)
-                    for power in (1, 2, 3)
+                    _power_sums(powers, dealt, len(weights))
+                    for powers in look.powers[metric.key]
                 ),
             )
             for metric in question.watched
@@ -105,12 +114,19 @@ def _measured(look: UnitsAtLook, seed: str) -> Measurement:
 
 
 def _power_sums(
-    values: IntArray, dealt: NDArray[np.intp], variants: int, power: int
+    powers: WholeArray | IntArray, dealt: NDArray[np.intp], variants: int
 ) -> WholeArray:
-    """Return exact sums of powers by variant, shape (variant, 1)."""
-    powers = values.astype(object) ** power
+    """Return exact sums by variant, shape (variant, 1)."""
     sums = [int(powers[dealt == variant].sum()) for variant in range(variants)]
     return np.array(sums, dtype=object)[:, None]
+
+
+def _power(values: IntArray, power: int) -> WholeArray | IntArray:
+    """Return powers of whole numbers, as Python integers where 64 bits overflow."""
+    largest = int(np.abs(values).max(initial=0))
+    if largest**power * max(values.size, 1) < 2**63:
+        return values**power
+    return np.asarray(values.astype(object) ** power)
 
 
 def at_look(question: Question, look: int) -> Question:

@@ -29,6 +29,9 @@ class Command(BaseCommand):
         parser.add_argument("--seed", type=int, default=7)
         parser.add_argument("--shoppers", type=int, default=0)
         parser.add_argument(
+            "--resplits", type=int, default=0, help="A/A: deal the logged anew so often"
+        )
+        parser.add_argument(
             "--data-dir", type=Path, default=settings.BASE_DIR / "var" / "demo"
         )
         parser.add_argument("--host", default=env.text("SHIPWORTHY_HOST"))
@@ -54,9 +57,8 @@ class Command(BaseCommand):
         arguments = [f"--seed={options['seed']}", f"--started={time.time():.3f}"]
         arguments += ["--aa"] if options["aa"] else []
         arguments += [f"--data={data.resolve()}"] if data else []
-        arguments += (
-            [f"--shoppers={options['shoppers']}"] if options["shoppers"] else []
-        )
+        for name in ("shoppers", "resplits"):
+            arguments += [f"--{name}={options[name]}"] if options[name] else []
         installation = Installation(data_dir, given={})
         try:
             with installation.exclusively():

@@ -7,6 +7,7 @@ from experiments.analysis.presentation import numbers
 from experiments.analysis.results import (
     Interval,
     MetricResult,
+    QualityCheck,
     VariantInfo,
     VariantResult,
 )
@@ -46,6 +47,22 @@ READINGS = {
     "not_enough_data": Tag("quiet", "clock", "Too few shoppers"),
     "baseline": Tag("quiet", "minus", "Baseline"),
 }
+
+
+# A check's title says what holds; these say what does not, when it fails.
+TROUBLES = {
+    "sample_ratio": "the split is broken",
+    "missing_variant": "a variant was never seen",
+    "crossover": "shoppers meet more than one variant",
+    "freshness": "events are missing",
+    "exposure_without_events": "a variant sends no events",
+    "currencies": "money is in several currencies",
+}
+
+
+def trouble(check: QualityCheck) -> str:
+    """What is wrong when a check fails, inside a sentence."""
+    return TROUBLES.get(check.code, f"a check failed ({lower_first(check.title)})")
 
 
 def reading(name: str) -> Tag:
@@ -91,6 +108,11 @@ def lower_first(text: str) -> str:
     return text[:1].lower() + text[1:]
 
 
+def upper_first(text: str) -> str:
+    """The text as a sentence's beginning."""
+    return text[:1].upper() + text[1:]
+
+
 def bounds(interval: Interval | None) -> str:
     """The interval in figures, or why there is none."""
     if interval is None:
@@ -110,8 +132,32 @@ def is_absolute(metric: MetricResult) -> bool:
     return metric.role == "guardrail" and metric.margin_scale == "absolute"
 
 
+def effect(metric: MetricResult, result: VariantResult) -> Interval | None:
+    """The change a row shows: relative, or absolute where its limit is."""
+    return result.absolute if is_absolute(metric) else result.relative
+
+
+def change(metric: MetricResult, amount: float | None) -> str:
+    """A change as its row words it: ``+2.8%``, ``+0.4 points``."""
+    if amount is None or not is_absolute(metric):
+        return numbers.change(amount)
+    if metric.unit == "share":
+        return numbers.signed(amount * 100, 1, " points")
+    return numbers.signed(amount, 2)
+
+
+def row_bounds(metric: MetricResult, result: VariantResult) -> str:
+    """The interval of a row's change, in words."""
+    shown = effect(metric, result)
+    if shown is None or not is_absolute(metric):
+        return bounds(shown)
+    if shown.lower is None or shown.upper is None:
+        return "no bounds yet"
+    return f"{change(metric, shown.lower)} to {change(metric, shown.upper)}"
+
+
 def limit(metric: MetricResult) -> float | None:
-    """A guardrail's limit as a signed relative change."""
-    if metric.role != "guardrail" or metric.margin is None or is_absolute(metric):
+    """A guardrail's limit as a signed change, on the scale its row shows."""
+    if metric.role != "guardrail" or metric.margin is None:
         return None
     return metric.margin if metric.direction == "decrease" else -metric.margin

@@ -9,9 +9,15 @@ from experiments.analysis.presentation import plots, wording
 from experiments.analysis.presentation.banner import Banner, Facts, Reader
 from experiments.analysis.presentation.report import ReportPage, present
 from experiments.analysis.presentation.verdict import banner
-from experiments.analysis.results import MetricResult, ReportContent
+from experiments.analysis.results import (
+    Interval,
+    MetricResult,
+    PairResult,
+    ReportContent,
+)
 from tests.page_content import content
 
+MINUS = "\u2212"
 READER = Reader(may_ship=True, may_keep=True)
 
 
@@ -94,6 +100,35 @@ def test_a_report_without_variants_or_metrics_still_reads() -> None:
     page = _page(what)
     assert page.banner.sentence.startswith("Too early")
     assert page.forest is None
+
+
+def test_a_failed_check_is_named_by_what_is_wrong_not_by_what_should_hold() -> None:
+    for code, trouble in wording.TROUBLES.items():
+        what = content("no_verdict")
+        check = msgspec.structs.replace(what.checks[0], code=code)
+        page = _page(msgspec.structs.replace(what, checks=(check, *what.checks[1:])))
+        assert page.banner.sentence == f"Do not read these results: {trouble}"
+        assert page.health[0].title == wording.upper_first(trouble)
+    what = content("no_verdict")
+    check = msgspec.structs.replace(what.checks[0], code="new", title="All is well")
+    page = _page(msgspec.structs.replace(what, checks=(check,)))
+    assert page.banner.sentence.endswith("a check failed (all is well)")
+
+
+def test_the_calendar_does_not_speak_against_shipping() -> None:
+    what = content("ship")
+    look = next(r for r in what.verdict.reasons if r.code == "planned_looks")
+    verdict = msgspec.structs.replace(
+        what.verdict, against=(look.sentence, "Lists take longer.")
+    )
+    page = _page(msgspec.structs.replace(what, verdict=verdict))
+    assert page.against == ("Lists take longer.",)
+
+
+def test_two_that_qualify_are_shown_against_each_other() -> None:
+    pair = PairResult("c", "b", Interval(0.01, -0.02, 0.04, 0.3, "ok", "score"))
+    what = msgspec.structs.replace(content("not_distinguishable"), pairs=(pair,))
+    assert f"C against B: {MINUS}2.0% to +4.0%." in _banner(what).reasons
 
 
 def test_too_few_shoppers_draw_no_interval() -> None:
