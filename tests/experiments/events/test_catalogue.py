@@ -164,3 +164,17 @@ def test_other_keys_may_not_write_the_catalogue() -> None:
     key = create_key(label="w", client="w", kind="secret", scopes=["events"])[1]
     assert items(key, {"item_id": "a"})[0] == 403
     assert put("/api/v1/units", "", {"units": []})[0] in {401, 403}
+
+
+@pytest.mark.parametrize(
+    "body",
+    [b"", b"{", b"\xff", b"[" * 50_000, b'{"items": ' + b'{"a":' * 50_000, b"3", b"[]"],
+)
+def test_a_body_that_is_no_update_is_refused_in_the_envelope(
+    shop_key: str, body: bytes
+) -> None:
+    response = Client(headers={"X-API-Key": shop_key}).put(
+        "/api/v1/items", body, content_type="application/json"
+    )
+    assert response.status_code == 400
+    assert response.json()["error"]["code"]
