@@ -45,7 +45,7 @@ test-faults: $(VENV)/.dev
 	@$(PY) -m pytest -m faults $(ARGS)
 
 test-slow: $(VENV)/.dev
-	@$(PY) -m pytest -m slow $(ARGS)
+	@$(PY) -m pytest -m slow -s $(ARGS)
 
 # What check --deploy is asked about: a shop's settings, none of them real.
 PRODUCTION := SHIPWORTHY_ENVIRONMENT=production SHIPWORTHY_HTTPS=true \

@@ -34,6 +34,16 @@ app.conf.update(
             "schedule": 1.0,
             "options": {"queue": "collect", "expires": 1},
         },
+        "carry-catalogue-changes-to-the-lake": {
+            "task": "experiments.events.tasks.flush_outbox",
+            "schedule": 2.0,
+            "options": {"queue": "collect", "expires": 2},
+        },
+        "maintain-the-lake": {
+            "task": "experiments.events.tasks.maintain_lake",
+            "schedule": 300.0,
+            "options": {"queue": "default", "expires": 300},
+        },
         "requeue-lost-jobs": {
             "task": "models_registry.tasks.requeue_lost_jobs",
             "schedule": 15.0,

@@ -151,7 +151,7 @@ SETTINGS: tuple[Setting, ...] = (
         "SHIPWORTHY_SITE_SOCKET",
         "text",
         "",
-        "a path of at most 100 characters; empty: <data dir>/run/site.sock",
+        "a path of at most 100 characters; empty: one under the temporary folder",
         "Unix socket between front and site.",
     ),
     Setting(

@@ -20,7 +20,12 @@ def _flatten(value: object, field: str = "") -> list[Detail]:
         return [
             detail
             for name, inner in value.items()
-            for detail in _flatten(inner, f"{field}.{name}" if field else str(name))
+            for detail in _flatten(
+                inner,
+                f"{field}[{name}]"  # of a list, DRF names the bad ones by index
+                if isinstance(name, int)
+                else f"{field}.{name}".removeprefix("."),
+            )
         ]
     if isinstance(value, list):
         return [

@@ -11,6 +11,9 @@ from django.db import transaction
 
 from experiments.gateway.roles import ROLES
 from experiments.gateway.services import create_key
+from experiments.metrics.models import Metric
+from experiments.metrics.presets import PRESETS
+from experiments.metrics.services import ensure_metric
 
 # Role -> app labels whose rows it may add and change; everybody may view.
 WRITES: dict[str, tuple[str, ...]] = {
@@ -96,8 +99,11 @@ def write_credentials(
 
 @transaction.atomic
 def provision(*, credentials: Path, url: str) -> None:
-    """Set up people and keys on the first run; later runs only renew the address."""
+    """Set up people, keys and metrics once; later runs only renew the address."""
     provision_roles()
+    for key in PRESETS:
+        if not Metric.objects.filter(key=key).exists():
+            ensure_metric(key)
     if credentials.exists():
         known = json.loads(credentials.read_text())
         users, keys = known["users"], known["keys"]

@@ -9,6 +9,7 @@ import django_stubs_ext
 from django.templatetags.static import static
 from django.urls import reverse_lazy
 
+from config.embedded.place import runtime_path
 from config.env import Environment, SettingError
 
 django_stubs_ext.monkeypatch()
@@ -18,6 +19,7 @@ BASE_DIR = Path(__file__).resolve().parent.parent
 ENVIRONMENT = ENV.text("SHIPWORTHY_ENVIRONMENT")
 PRODUCTION = ENVIRONMENT == "production"
 DATA_DIR = (BASE_DIR / ENV.text("SHIPWORTHY_DATA_DIR")).resolve()
+RUNTIME_DIR = runtime_path(DATA_DIR)  # where the embedded servers have their sockets
 
 
 def _secret(name: str) -> str:
@@ -75,12 +77,12 @@ ALLOWED_HOSTS = ENV.items("SHIPWORTHY_ALLOWED_HOSTS")
 CSRF_TRUSTED_ORIGINS = ENV.items("SHIPWORTHY_TRUSTED_ORIGINS")
 
 DATABASE_URL = ENV.text("DATABASE_URL")
-REDIS_URL = ENV.text("REDIS_URL") or f"unix://{DATA_DIR}/run/redis.sock"
+REDIS_URL = ENV.text("REDIS_URL") or f"unix://{RUNTIME_DIR}/redis.sock"
 LAKE_URL = ENV.text("LAKE_URL") or str(DATA_DIR / "lake")
 ARTIFACTS_URL = ENV.text("ARTIFACTS_URL") or str(DATA_DIR / "artifacts")
 PLAN_PATH = DATA_DIR / "plan.json"
 ARTIFACT_CACHE = DATA_DIR / "artifact-cache"
-SITE_SOCKET = ENV.text("SHIPWORTHY_SITE_SOCKET") or str(DATA_DIR / "run" / "site.sock")
+SITE_SOCKET = ENV.text("SHIPWORTHY_SITE_SOCKET") or str(RUNTIME_DIR / "site.sock")
 STREAM_CAP = ENV.count("SHIPWORTHY_STREAM_CAP")
 STREAM_SHARDS = ENV.count("SHIPWORTHY_STREAM_SHARDS")
 PLAN_POLL_SECONDS = ENV.number("SHIPWORTHY_PLAN_POLL_SECONDS")
@@ -91,7 +93,7 @@ if PRODUCTION and not (DATABASE_URL and ENV.text("REDIS_URL")):
 DATABASES = {
     "default": _database(
         DATABASE_URL
-        or f"postgresql://shipworthy@/shipworthy?host={DATA_DIR}/run&port=5432"
+        or f"postgresql://shipworthy@/shipworthy?host={RUNTIME_DIR}/postgres"
     )
 }
 
@@ -143,6 +145,7 @@ AUTHENTICATION_BACKENDS = [
     "axes.backends.AxesStandaloneBackend",
     "django.contrib.auth.backends.ModelBackend",
 ]
+AXES_VERBOSE = False
 AXES_FAILURE_LIMIT = 10
 AXES_COOLOFF_TIME = 0.25  # hours
 AXES_LOCKOUT_PARAMETERS = [["username", "ip_address"]]
@@ -204,7 +207,7 @@ REST_FRAMEWORK = {
         "experiments.gateway.api.permissions.ManageScopeOrRole"
     ],
     "DEFAULT_RENDERER_CLASSES": ["rest_framework.renderers.JSONRenderer"],
-    "DEFAULT_PARSER_CLASSES": ["rest_framework.parsers.JSONParser"],
+    "DEFAULT_PARSER_CLASSES": ["experiments.gateway.api.parsers.BoundedJSONParser"],
     "DEFAULT_SCHEMA_CLASS": "drf_spectacular.openapi.AutoSchema",
     "DEFAULT_PAGINATION_CLASS": "rest_framework.pagination.LimitOffsetPagination",
     "DEFAULT_FILTER_BACKENDS": ["django_filters.rest_framework.DjangoFilterBackend"],

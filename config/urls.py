@@ -13,6 +13,7 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("api/schema/", SpectacularAPIView.as_view(), name="schema"),
     path("api/docs/", SpectacularSwaggerView.as_view(url_name="schema"), name="docs"),
     path("api/v1/", include(router.urls)),
+    path("api/v1/", include("experiments.events.api.urls")),
     path("", include("experiments.analysis.web.urls")),
     path("", include("experiments.decisions.web.urls")),
     path("", include("experiments.design.web.urls")),

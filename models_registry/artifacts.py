@@ -98,9 +98,10 @@ def _storage() -> Storage:
         from storages.backends.s3 import S3Storage  # optional: needs boto3
 
         location = parts.path.strip("/")
-        return S3Storage(
+        bucket: Storage = S3Storage(
             bucket_name=parts.netloc, location=location, file_overwrite=True
         )
+        return bucket
     return FileSystemStorage(location=parts.path if parts.scheme == "file" else url)
 
 

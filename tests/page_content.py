@@ -130,7 +130,12 @@ def _days(b: float, c: float, half: float, days: int) -> tuple[DayPoint, ...]:
 
 
 CHECKS = (
-    QualityCheck("srm", "Split as planned", "good", "33.4% / 33.3% / 33.3%, p = 0.76."),
+    QualityCheck(
+        "sample_ratio",
+        "Shoppers are split as planned",
+        "good",
+        "33.4% / 33.3% / 33.3%, p = 0.76.",
+    ),
     QualityCheck("one", "One variant per shopper", "good", "No shopper met two."),
     QualityCheck("data", "Data complete", "good", "No hour is missing up to 17 Aug."),
     QualityCheck(
@@ -143,14 +148,46 @@ CHECKS = (
 )
 BROKEN = (
     QualityCheck(
-        "srm",
-        "The split is broken",
+        "sample_ratio",
+        "Shoppers are split as planned",
         "bad",
         "Variant C has 6,012 shoppers where 7,003 were planned, p < 0.001.",
         "Send the exposure before the list is requested, then start a new phase.",
     ),
     *CHECKS[1:],
 )
+
+
+def _verdict(decision: str, qualify: tuple[str, ...], days: int) -> VerdictResult:
+    reached = "met" if decision != "keep_running" else "waiting"
+    return VerdictResult(
+        decision=decision,
+        winner="c" if decision == "ship" else None,
+        candidates=qualify,
+        reasons=(
+            ReasonResult(
+                "data_quality",
+                "failed" if decision == "no_verdict" else "met",
+                "Quality checks pass",
+                "1 advisory, which does not block",
+            ),
+            ReasonResult("minimum_days", "met", "Ran for 7 full days", f"{days} days"),
+            ReasonResult(
+                "better_than_control",
+                "met" if qualify else "unmet",
+                "Gain is clear",
+                "+9.3%",
+            ),
+            ReasonResult(
+                "planned_looks", reached, "A planned look is reached", "look 2"
+            ),
+        ),
+        against=(
+            ("Fallback lists may rise by up to 17.8%; the limit is +10.0%.",)
+            if qualify
+            else ()
+        ),
+    )
 
 
 def content(
@@ -165,7 +202,6 @@ def content(
     qualify = {"ship": ("c", "b"), "not_distinguishable": ("c", "b")}.get(decision, ())
     labels = [LONG] * 3 if long else [label for _, _, label in MODELS]
     users = (7012, 6998, 6012) if decision == "no_verdict" else (7012, 6998, 7001)
-    reached = "met" if decision != "keep_running" else "waiting"
     return ReportContent(
         experiment="home-page-recommender",
         title="Home-page recommender",
@@ -194,29 +230,7 @@ def content(
         checks=BROKEN if decision == "no_verdict" else CHECKS,
         metrics=_metrics(b, c, half),
         days=_days(b, c, half, days),
-        verdict=VerdictResult(
-            decision=decision,
-            winner="c" if decision == "ship" else None,
-            candidates=qualify,
-            reasons=(
-                ReasonResult(
-                    "quality",
-                    "failed" if decision == "no_verdict" else "met",
-                    "Quality checks pass",
-                    "1 advisory, which does not block",
-                ),
-                ReasonResult("days", "met", "Ran for 7 full days", f"{days} days"),
-                ReasonResult(
-                    "gain", "met" if qualify else "unmet", "Gain is clear", "+9.3%"
-                ),
-                ReasonResult("look", reached, "A planned look is reached", "look 2"),
-            ),
-            against=(
-                ("Fallback lists may rise by up to 17.8%; the limit is +10.0%.",)
-                if qualify
-                else ()
-            ),
-        ),
+        verdict=_verdict(decision, qualify, days),
         notes=("41 shoppers met two variants and are left out.",),
         seconds=3.2,
     )

@@ -56,12 +56,15 @@ class Plan:
         days: Length of the experiment.
         looks: Planned looks.
         same_model: A/A: every variant carries the first version.
+        fallback_margin: Points by which the share of shoppers with an empty or
+            fallback list may rise: a model that needs a history cannot serve the new.
     """
 
     rankers: Mapping[str, Mapping[str, float | int | str]]
     days: int
     looks: int
     same_model: bool = False
+    fallback_margin: float = 0.05
 
 
 @dataclass(frozen=True)
@@ -152,7 +155,7 @@ class MainJob:
             done = import_events(
                 path,
                 mapping,
-                progress=lambda share, rows: report(share, f"{rows:,} rows"),
+                progress=report,
             )
             self.imported = done.accepted
             report(1.0, f"{done.read:,} rows read, {done.accepted:,} events logged")
@@ -232,7 +235,12 @@ class MainJob:
             "metrics": [
                 {"metric": PRIMARY, "role": "primary"},
                 {"metric": "revenue_per_shopper", "role": "secondary"},
-                {"metric": "fallback_share", "role": "guardrail", "margin": 0.1},
+                {
+                    "metric": "fallback_share",
+                    "role": "guardrail",
+                    "margin": self.plan.fallback_margin,
+                    "margin_scale": "absolute",
+                },
             ],
         }
 

@@ -1,6 +1,7 @@
 """Runs the main job in the installation's environment (``-m config.demo.main``)."""
 
 import argparse
+import json
 import sys
 import time
 from pathlib import Path
@@ -29,6 +30,8 @@ from config.demo.synthetic import SyntheticWorld  # noqa: E402
 from config.demo.truth import true_values  # noqa: E402
 from config.demo.world import World  # noqa: E402
 from config.provision import provision_simulation  # noqa: E402
+from experiments.analysis.services import resplit  # noqa: E402
+from experiments.design.models import Experiment  # noqa: E402
 from experiments.events.selectors import count_events  # noqa: E402
 from models_registry.errors import ShipworthyError  # noqa: E402
 
@@ -45,7 +48,6 @@ def main() -> int:
     """Run the job and print the summary; the last line is JSON."""
     arguments = _arguments()
     console = Console(stderr=False, soft_wrap=True)
-    started = time.monotonic()
     provision_simulation(data_dir() / "credentials.json")
     known = credentials(data_dir() / "credentials.json")
     world, plan = _world(arguments)
@@ -56,9 +58,11 @@ def main() -> int:
     except (DemoError, StorefrontError, ShipworthyError) as error:
         console.print(f"[bold]The demo stopped:[/bold] {error}")
         return 1
-    summary = _summary(report, truth, known["url"], time.monotonic() - started)
+    summary = _summary(report, truth, known["url"], time.time() - arguments.started)
     _print(console, report, truth, summary)
     (data_dir() / "summary.json").write_text(summary.as_json() + "\n")
+    if arguments.resplits:
+        _resplit(console, arguments.resplits)
     return 0
 
 
@@ -67,6 +71,8 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--data", type=Path, help="a real log: Online Retail II")
     parser.add_argument("--aa", action="store_true", help="three variants, one model")
     parser.add_argument("--seed", type=int, default=7)
+    parser.add_argument("--resplits", type=int, default=0)
+    parser.add_argument("--started", type=float, default=time.time())
     parser.add_argument("--shoppers", type=int, default=ShopParameters.shoppers)
     return parser.parse_args()
 
@@ -79,7 +85,13 @@ def _world(arguments: argparse.Namespace) -> tuple[World, Plan]:
             "item_knn": {},
             "transformer": {**SEQUENCE, "epochs": 3},
         }
-        plan = Plan(rankers, days=TEST_DAYS, looks=6, same_model=arguments.aa)
+        plan = Plan(
+            rankers,
+            days=TEST_DAYS,
+            looks=6,
+            same_model=arguments.aa,
+            fallback_margin=0.5,
+        )
         return RetailWorld(arguments.data, folder), plan
     parameters = ShopParameters(seed=arguments.seed, shoppers=arguments.shoppers)
     rankers = {"popularity": {}, "item_knn": {}, "transformer": dict(SEQUENCE)}
@@ -93,6 +105,16 @@ def _truth(world: World, job: MainJob, console: Console) -> dict[str, float] | N
         return None
     console.print("Compute each variant's true value from the known tastes ...")
     return true_values(world.shop, job.scorers())
+
+
+def _resplit(console: Console, times: int) -> None:
+    """Deal the logged shoppers anew: how often does the rule name a winner?"""
+    experiment = Experiment.objects.get(key=EXPERIMENT)
+    verdicts = resplit(experiment, [f"again-{number}" for number in range(times)])
+    winners = sum(verdict.decision == "ship" for verdict in verdicts.values())
+    console.print(f"Dealt anew {times} times, {winners} name a winner.")
+    found = {"splits": times, "winners": winners}
+    (data_dir() / "resplits.json").write_text(json.dumps(found) + "\n")
 
 
 def _summary(

@@ -34,6 +34,7 @@ from experiments.statistics import proportions
 from experiments.statistics.always_valid import AlwaysValid
 from experiments.statistics.comparison import Boundary, Comparison, Quantile, Scale
 from experiments.statistics.guardrails import (
+    MarginScale,
     NonInferiority,
     Outcome,
     non_inferiority,
@@ -62,7 +63,8 @@ class Watched:
     Attributes:
         role: ``primary``, ``secondary`` or ``guardrail``.
         version: Of the definition.
-        margin: Guardrails: the relative worsening accepted.
+        margin: Guardrails: the worsening accepted.
+        margin_scale: ``relative`` to the control's value, or ``absolute``.
     """
 
     key: str
@@ -72,6 +74,7 @@ class Watched:
     version: int
     definition: MetricDefinition
     margin: float = 0.0
+    margin_scale: MarginScale = "relative"
 
 
 class Comparer:
@@ -112,6 +115,7 @@ class Comparer:
             direction=definition.direction,
             version=watched.version,
             margin=watched.margin if watched.role == "guardrail" else None,
+            margin_scale=watched.margin_scale,
             variants=(self._result(watched, 0), *results),
         )
 
@@ -261,7 +265,10 @@ class Comparer:
                 met[1:],
                 users[1:],
                 margin=margin,
-                absolute_margin=ZERO_BASELINE_MARGIN,
+                absolute_margin=margin
+                if watched.margin_scale == "absolute"
+                else ZERO_BASELINE_MARGIN,
+                scale=watched.margin_scale,
                 direction=direction,
                 alpha=alpha,
             )
@@ -269,7 +276,8 @@ class Comparer:
         return non_inferiority(
             moments[0, -1],
             moments[1:, -1],
-            margin=margin,
+            margin=watched.margin if watched.margin_scale == "absolute" else margin,
+            scale=watched.margin_scale,
             direction=direction,
             alpha=alpha,
         )

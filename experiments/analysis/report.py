@@ -56,6 +56,13 @@ class Question:
         """What the log is measured for."""
         return {metric.key: metric.definition for metric in self.watched}
 
+    def family(self, metric: Watched) -> int:
+        """Return how many comparisons share a metric's error; guardrails share none."""
+        if metric.role == "guardrail":
+            return 1
+        alike = sum(other.role == metric.role for other in self.watched)
+        return alike * self.plan.treatments
+
 
 def answer(
     question: Question,
@@ -77,14 +84,8 @@ def answer(
     scope, plan = question.scope, question.plan
     comparer = Comparer(measured, plan, scope.as_of)
     primary = question.watched[0]
-    families = {
-        "primary": plan.treatments,
-        "secondary": plan.treatments
-        * sum(metric.role == "secondary" for metric in question.watched),
-        "guardrail": 1,
-    }
     metrics = tuple(
-        comparer.metric(metric, families[metric.role]) for metric in question.watched
+        comparer.metric(metric, question.family(metric)) for metric in question.watched
     )
     checks = checks_of(
         measured,

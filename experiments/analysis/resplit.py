@@ -1,4 +1,4 @@
-"""The A/A proof: deal the same shoppers anew and see how often a winner is named (pure).
+"""The A/A proof: deal the same shoppers anew; how often is there a winner? (pure).
 
 Dealt by fresh seeds, no variant differs from another, whatever the shoppers did; a rule
 that keeps its promise names a winner in no more than alpha of such splits, all looks,
@@ -11,6 +11,7 @@ References:
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
@@ -35,6 +36,14 @@ class UnitsAtLook:
     units: Sequence[str]
     values: Mapping[str, IntArray]
 
+    @cached_property
+    def powers(self) -> dict[str, tuple[WholeArray | IntArray, ...]]:
+        """Each metric's values to the powers 1, 2, 3; the same for every split."""
+        return {
+            key: tuple(_power(values, power) for power in (1, 2, 3))
+            for key, values in self.values.items()
+        }
+
 
 def resplit_winners(
     looks: Sequence[UnitsAtLook], seeds: Sequence[str], verdict_of: Verdict
@@ -50,7 +59,7 @@ def resplit_winners(
 
 
 def deal(seed: str, units: Sequence[str], weights: Sequence[float]) -> NDArray[np.intp]:
-    """Return each unit's variant, 0 to k - 1, as the plan would deal it by this seed."""
+    """Return each unit's variant, 0 to k - 1, as the plan deals it by this seed."""
     edges = np.cumsum(weights)[:-1]
     return np.searchsorted(edges, bucket_many(seed, units), side="right")
 
@@ -89,8 +98,8 @@ def _measured(look: UnitsAtLook, seed: str) -> Measurement:
             metric.key: MetricSums(
                 metric.definition.scale,
                 *(
-                    _power_sums(look.values[metric.key], dealt, len(weights), power)
-                    for power in (1, 2, 3)
+                    _power_sums(powers, dealt, len(weights))
+                    for powers in look.powers[metric.key]
                 ),
             )
             for metric in question.watched
@@ -105,12 +114,19 @@ def _measured(look: UnitsAtLook, seed: str) -> Measurement:
 
 
 def _power_sums(
-    values: IntArray, dealt: NDArray[np.intp], variants: int, power: int
+    powers: WholeArray | IntArray, dealt: NDArray[np.intp], variants: int
 ) -> WholeArray:
-    """Return exact sums of powers by variant, shape (variant, 1)."""
-    powers = values.astype(object) ** power
+    """Return exact sums by variant, shape (variant, 1)."""
     sums = [int(powers[dealt == variant].sum()) for variant in range(variants)]
     return np.array(sums, dtype=object)[:, None]
+
+
+def _power(values: IntArray, power: int) -> WholeArray | IntArray:
+    """Return powers of whole numbers, as Python integers where 64 bits overflow."""
+    largest = int(np.abs(values).max(initial=0))
+    if largest**power * max(values.size, 1) < 2**63:
+        return values**power
+    return np.asarray(values.astype(object) ** power)
 
 
 def at_look(question: Question, look: int) -> Question:

@@ -50,7 +50,8 @@ class MetricResult(msgspec.Struct, frozen=True):
         kind: The definition's kind (``conversion``, ``sum``, ...).
         unit: What the value is in: ``share``, ``GBP``, ``count``, ...
         direction: ``increase`` or ``decrease`` is good.
-        margin: Guardrails: relative worsening accepted.
+        margin: Guardrails: worsening accepted.
+        margin_scale: ``relative`` to the control's value, or ``absolute``.
     """
 
     key: str
@@ -63,6 +64,7 @@ class MetricResult(msgspec.Struct, frozen=True):
     version: int
     variants: tuple[VariantResult, ...]
     margin: float | None = None
+    margin_scale: str = "relative"
 
 
 class QualityCheck(msgspec.Struct, frozen=True):

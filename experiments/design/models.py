@@ -218,11 +218,20 @@ class MetricRole(models.TextChoices):
     GUARDRAIL = "guardrail"
 
 
+class MarginScale(models.TextChoices):
+    """What a guardrail's margin is measured in."""
+
+    RELATIVE = "relative", "of the control's value (0.05 = 5 %)"
+    ABSOLUTE = "absolute", "in the metric's unit (share: 0.05 = 5 points)"
+
+
 class ExperimentMetric(models.Model):
     """A metric an experiment looks at, and what for.
 
     Attributes:
-        margin: Guardrails: the relative worsening still accepted (0.05 = 5 %).
+        margin: Guardrails: the worsening still accepted.
+        margin_scale: Whether that is a share of the control's value or absolute; a
+            metric that is zero on control needs an absolute one.
     """
 
     experiment = models.ForeignKey(
@@ -233,6 +242,9 @@ class ExperimentMetric(models.Model):
         max_length=10, choices=MetricRole.choices, default=MetricRole.SECONDARY
     )
     margin = models.FloatField(default=0.05)
+    margin_scale = models.CharField(
+        max_length=10, choices=MarginScale.choices, default=MarginScale.RELATIVE
+    )
     position = models.PositiveIntegerField(default=0)
 
     class Meta:
@@ -248,6 +260,10 @@ class ExperimentMetric(models.Model):
             ),
             models.CheckConstraint(
                 condition=Q(margin__gte=0.0), name="margin_not_negative"
+            ),
+            models.CheckConstraint(
+                condition=Q(margin_scale__in=MarginScale.values),
+                name="margin_scale_known",
             ),
         )
 

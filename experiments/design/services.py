@@ -44,6 +44,7 @@ class MetricSpec:
     metric: Metric
     role: str
     margin: float = 0.05
+    margin_scale: str = "relative"
 
 
 @dataclass(frozen=True)
@@ -113,6 +114,7 @@ def create_experiment(spec: ExperimentSpec, *, by: User | None) -> Experiment:
             metric=metric.metric,
             role=metric.role,
             margin=metric.margin,
+            margin_scale=metric.margin_scale,
             position=position,
         )
         entry.full_clean()

@@ -11,7 +11,7 @@ from datetime import datetime
 from decimal import Decimal
 
 import pyarrow as pa
-from django.db import models, transaction
+from django.db import transaction
 from django.utils import timezone
 
 from experiments.events.lake import ITEMS, SCHEMAS, UNITS, Lake
@@ -37,7 +37,7 @@ def upsert_items(
     for update in updates:
         merged.setdefault(str(update["item_id"]), {}).update(update)
     with transaction.atomic():
-        _upsert(Item, "item_id", merged)
+        _upsert(merged)
         items = Item.objects.filter(pk__in=list(merged)).order_by("pk")
         Outbox.objects.bulk_create(
             Outbox(table=ITEMS, row=_item_row(item), valid_from=now) for item in items
@@ -74,21 +74,18 @@ def upsert_units(
         )
 
 
-def _upsert(
-    model: type[models.Model], key: str, updates: Mapping[str, Mapping[str, object]]
-) -> None:
+def _upsert(updates: Mapping[str, Mapping[str, object]]) -> None:
     """Insert or update rows, in one order for all, so that two calls can't deadlock."""
-    by_fields: dict[tuple[str, ...], list[models.Model]] = defaultdict(list)
+    by_fields: dict[tuple[str, ...], list[Item]] = defaultdict(list)
     for identifier in sorted(updates):
-        fields = tuple(sorted(set(updates[identifier]) - {key}))
-        by_fields[fields].append(model(**updates[identifier]))
-    manager = model._default_manager
+        fields = tuple(sorted(set(updates[identifier]) - {"item_id"}))
+        by_fields[fields].append(Item(**updates[identifier]))
     for fields, rows in by_fields.items():
-        manager.bulk_create(
+        Item.objects.bulk_create(
             rows,
             update_conflicts=True,
             update_fields=[*fields, "updated_at"],
-            unique_fields=[key],
+            unique_fields=["item_id"],
         )
 
 

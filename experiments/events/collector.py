@@ -6,6 +6,7 @@ kill at any point loses nothing and doubles nothing: what was committed is skipp
 the next drain, what was not is still in the stream. DESIGN section 6.
 """
 
+import itertools
 import json
 import time
 from collections.abc import Callable, Sequence
@@ -24,6 +25,7 @@ from experiments.events.rows import (
     EventRow,
     MalformedEntryError,
     decode_rows,
+    encode_rows,
     rows_to_table,
 )
 from experiments.events.stream import (
@@ -37,8 +39,9 @@ from experiments.events.stream import (
 MAX_ROWS = 50_000
 READ_ENTRIES = 100
 DRAIN_SECONDS = 20.0
-LEASE = timedelta(seconds=30)
+LEASE = timedelta(seconds=10)  # also the longest stall after a kill -9
 FACTS_KEY = "shipworthy:drains"
+LAST_DRAIN_KEY = "shipworthy:events:last_drain"  # read by /readyz
 
 _Entries = list[tuple[bytes, dict[bytes, bytes]]]
 Bury = Callable[[str, str, str, bytes], None]
@@ -116,25 +119,39 @@ class Collector:
             done.at, done.seconds = time.time(), time.monotonic() - started
             done.waiting = self._redis.xlen(stream_key(shard))
             self._redis.hset(FACTS_KEY, shard, json.dumps(asdict(done)))
+            self._redis.set(LAST_DRAIN_KEY, done.at)
             return done
 
     def _step(self, shard: str, done: Drain) -> bool:
         """Commit the next entries; whether there were any."""
         self._known.catch_up(datetime.now(UTC))
         group = self._read(shard)
+        try:
+            more = self._commit(shard, group, done)
+        except ValueError:  # rows of some entry do not fit the log: find out which
+            self._sift(shard, group)
+            more = self._commit(shard, group, done)
         done.dead += len(group.buried)
+        return more
+
+    def _commit(self, shard: str, group: _Group, done: Drain) -> bool:
+        """Put what is new into the log, then forget it here.
+
+        Raises:
+            ValueError: An entry is poison; nothing was done.
+        """
         if not group.ids:
             return False
         rows = group.rows
-        new = self._known.unknown(rows)
-        fresh = [row for row, is_new in zip(rows, new, strict=True) if is_new]
+        fresh = list(itertools.compress(rows, self._known.unknown(rows).tolist()))
+        version = max(map(entry_version, group.ids))
+        table = rows_to_table(fresh, shard, version)
         done.known += len(rows) - len(fresh)
         if not fresh:
             self._redis.xdel(stream_key(shard), *group.ids)
             return True
-        version = max(map(entry_version, group.ids))
         try:
-            self._lake.append(rows_to_table(fresh, shard, version), shard, version)
+            self._lake.append(table, shard, version)
         except RivalCommitError:  # the lease went to another while we were paused
             return False
         self._known.committed(fresh, datetime.now(UTC))
@@ -155,7 +172,7 @@ class Collector:
                 after = raw_id.decode()
                 payload = fields.get(ROWS_FIELD, b"")
                 try:
-                    rows = _readable(payload, shard)
+                    rows = decode_rows(payload)
                 except MalformedEntryError as error:
                     self._bury(shard, after, str(error), payload)
                     group.buried.append(after)
@@ -166,6 +183,20 @@ class Collector:
                 group.entries.append((after, rows))
             if len(entries) < READ_ENTRIES or count >= MAX_ROWS:
                 return group
+
+    def _sift(self, shard: str, group: _Group) -> None:
+        """Bury the entries of a group whose rows do not fit the log."""
+        good = []
+        for name, rows in group.entries:
+            try:
+                hash_ids([row.event_id for row in rows])
+                rows_to_table(rows, shard, 0)
+            except ValueError as error:
+                self._bury(shard, name, str(error), encode_rows(rows))
+                group.buried.append(name)
+            else:
+                good.append((name, rows))
+        group.entries[:] = good
 
     def _entries_after(self, shard: str, after: str) -> _Entries:
         answer = self._redis.xread({stream_key(shard): after}, count=READ_ENTRIES)
@@ -202,21 +233,6 @@ class Collector:
                 pipe.xadd(key, cast("dict[Field, Field]", fields))
                 pipe.xdel(key, old_id)
             pipe.execute()
-
-
-def _readable(payload: bytes, shard: str) -> list[EventRow]:
-    """An entry's rows, if each of them fits the log.
-
-    Raises:
-        MalformedEntryError: The entry is poison.
-    """
-    rows = decode_rows(payload)
-    try:
-        hash_ids([row.event_id for row in rows])
-    except ValueError as error:
-        raise MalformedEntryError(str(error)) from error
-    rows_to_table(rows, shard, 0)
-    return rows
 
 
 def read_drains(redis: Redis) -> Sequence[Drain]:

@@ -39,12 +39,13 @@ class Deduplicator:
         new = sorted(set(files) - self._files)
         if new:
             with connect(self._lake.url, threads=1) as database:
-                found = database.execute(
+                found = database.sql(
                     "SELECT event_id FROM read_parquet($files) "
                     "WHERE received_at >= $start",
-                    {"files": new, "start": start},
-                ).fetchnumpy()["event_id"]
-            self._recent.add(hash_ids(list(found)), now)
+                    params={"files": new, "start": start},
+                ).to_arrow_table()
+            ids = found.column("event_id").to_pylist()
+            self._recent.add(hash_ids(ids), now)
         self._files = set(files)
         self._version = int(self._lake.table().version())
 

@@ -8,7 +8,7 @@ Open a ``Lake`` only after a fork: its runtime does not survive one.
 
 from collections.abc import Callable, Mapping
 from datetime import date
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import pyarrow as pa
 from deltalake import (
@@ -155,16 +155,18 @@ class Lake:
             file_pruning_predicate=" AND ".join(parts) or None
         )
 
+    def files(self, name: str = EVENTS) -> list[dict[str, Any]]:
+        """Facts of each active file of the newest snapshot: path, size, statistics."""
+        self.refresh(name)
+        actions = pa.table(self.table(name).get_add_actions(flatten=True))
+        facts: list[dict[str, Any]] = actions.to_pylist()
+        return facts
+
     def batches(self) -> dict[str, int]:
         """The last batch of each shard in the newest snapshot: a report's vector."""
-        self.refresh()
-        actions = pa.table(self.table().get_add_actions(flatten=True))
         newest: dict[str, int] = {}
         mixed = []
-        if actions.num_rows == 0:
-            return newest
-        columns = ("path", "min.shard", "max.shard", "max.batch")
-        for row in actions.select(columns).to_pylist():
+        for row in self.files():
             shard, last, batch = row["min.shard"], row["max.shard"], row["max.batch"]
             if shard != last:
                 mixed.append(row["path"])

@@ -12,6 +12,7 @@ from decimal import Decimal
 import msgspec
 import pyarrow as pa
 import zstandard
+from msgspec.structs import astuple
 
 from experiments.events.schema import EVENTS_SCHEMA, SCHEMA_VERSION
 
@@ -140,10 +141,10 @@ def rows_to_table(rows: Sequence[EventRow], shard: str, batch: int) -> pa.Table:
         MalformedEntryError: A row's values do not fit the schema.
     """
     try:
+        transposed = zip(*map(astuple, rows), strict=True)
+        values = dict(zip(EventRow.__struct_fields__, transposed, strict=bool(rows)))
         arrays = {
-            column.name: pa.array(
-                [getattr(row, column.name) for row in rows], column.type
-            )
+            column.name: pa.array(values.get(column.name, ()), column.type)
             for column in _COLUMNS
         }
     except (pa.ArrowException, OverflowError, ValueError, TypeError) as error:

@@ -2,12 +2,10 @@
 
 from django.conf import settings
 from redis import Redis
-from redis.asyncio import Redis as AsyncRedis
 
 from experiments.events.collector import Collector
 from experiments.events.lake import Lake
 from experiments.events.models import DeadLetter
-from experiments.events.stream import EventStream
 
 
 def open_lake() -> Lake:
@@ -15,19 +13,14 @@ def open_lake() -> Lake:
     return Lake(settings.LAKE_URL)
 
 
-def open_stream(redis: AsyncRedis) -> EventStream:
-    """The installation's event stream, for one event loop."""
-    return EventStream(
-        redis,
-        shards=settings.STREAM_SHARDS,
-        cap=settings.STREAM_CAP,
-        require_durable=settings.ENVIRONMENT != "test",
-    )
+def open_redis() -> Redis:
+    """A client that gives bytes."""
+    return Redis.from_url(settings.REDIS_URL)
 
 
 def open_collector() -> Collector:
     """A collector of this process."""
-    return Collector(Redis.from_url(settings.REDIS_URL), open_lake(), bury_entry)
+    return Collector(open_redis(), open_lake(), bury_entry)
 
 
 def bury_entry(shard: str, entry_id: str, reason: str, payload: bytes) -> None:

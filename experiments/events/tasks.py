@@ -6,32 +6,32 @@ import os
 from celery import shared_task
 from django.conf import settings
 
-from experiments.events import catalogue
+from experiments.events import catalogue, maintenance
 from experiments.events.collector import Collector
-from experiments.events.services import open_collector, open_lake
+from experiments.events.services import open_collector, open_lake, open_redis
 from experiments.events.stream import shard_name
 
 
 @shared_task
-def drain(**_: object) -> None:
-    """Start a drain of each shard; with one shard, do it."""
-    if settings.STREAM_SHARDS == 1:
-        _collector(os.getpid(), settings.LAKE_URL).drain(shard_name(0))
+def drain(*, shard: int | None = None, **_: object) -> None:
+    """Empty a shard of the stream into the log; without a number, start all."""
+    if shard is None and settings.STREAM_SHARDS > 1:
+        for number in range(settings.STREAM_SHARDS):
+            drain.apply_async(kwargs={"shard": number}, queue="collect", expires=1)
         return
-    for number in range(settings.STREAM_SHARDS):
-        drain_shard.apply_async(kwargs={"number": number}, queue="collect", expires=1)
-
-
-@shared_task
-def drain_shard(*, number: int, **_: object) -> None:
-    """Empty one shard of the stream into the log."""
-    _collector(os.getpid(), settings.LAKE_URL).drain(shard_name(number))
+    _collector(os.getpid(), settings.LAKE_URL).drain(shard_name(shard or 0))
 
 
 @shared_task
 def flush_outbox(**_: object) -> None:
     """Carry changes of the catalogue and the units to the lake."""
     catalogue.flush_outbox(open_lake())
+
+
+@shared_task
+def maintain_lake(**_: object) -> None:
+    """Compact, vacuum and checkpoint the lake's tables."""
+    maintenance.maintain(open_lake(), open_redis())
 
 
 @functools.lru_cache(maxsize=1)

@@ -3,7 +3,6 @@
 from collections.abc import Sequence
 from datetime import datetime
 
-import duckdb
 import ibis
 import numpy as np
 import pyarrow as pa
@@ -11,6 +10,7 @@ from ibis.backends.duckdb import Backend
 from ibis.expr.types import Table
 
 from experiments.events.lake import Lake
+from experiments.events.query import connect
 from experiments.events.schema import EVENTS_SCHEMA
 from experiments.metrics import compiler
 from experiments.metrics.compiler import Definitions
@@ -32,13 +32,14 @@ class EventLog:
     Use as a context manager; the connection and what it cached end with it.
     """
 
-    def __init__(self, files: Sequence[str], *, threads: int = 2) -> None:
+    def __init__(
+        self, files: Sequence[str], *, url: str = "", threads: int | None = None
+    ) -> None:
         """Open files of the log, by their paths (``.../date=2025-03-03/...``)."""
-        connection = duckdb.connect(
-            config={"threads": threads, "autoinstall_known_extensions": False}
-        )
-        # Day arithmetic must not follow the machine's zone; not settable on connecting.
+        connection = connect(url, threads=threads)
+        # Day arithmetic must not follow the machine's zone, nor wait for a download.
         connection.execute("SET TimeZone = 'UTC'")
+        connection.execute("SET autoinstall_known_extensions = false")
         self._backend: Backend = ibis.duckdb.from_connection(connection)
         self._kept = 0
         self.events: Table = (
@@ -48,10 +49,10 @@ class EventLog:
         )
 
     @classmethod
-    def open(cls, url: str, *, threads: int = 2) -> "EventLog":
+    def open(cls, url: str, *, threads: int | None = None) -> "EventLog":
         """Open the newest snapshot of the log in the lake at ``url``."""
         files = (uri.removeprefix("file://") for uri in Lake(url).active_files())
-        return cls(list(files), threads=threads)
+        return cls(list(files), url=url, threads=threads)
 
     def __enter__(self) -> "EventLog":
         """Return itself."""

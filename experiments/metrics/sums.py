@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import TypeAlias
 
 import numpy as np
@@ -36,6 +36,11 @@ class Scope:
     variants: tuple[str, ...]
     batches: Mapping[str, int]
     carried_phases: tuple[int, ...] = ()
+
+    def __post_init__(self) -> None:
+        """Turn the times to UTC, since the log is cut by UTC dates."""
+        for name in ("started_at", "as_of"):
+            object.__setattr__(self, name, getattr(self, name).astimezone(UTC))
 
     @property
     def days(self) -> int:

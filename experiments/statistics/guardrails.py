@@ -40,6 +40,10 @@ Direction: TypeAlias = Literal["increase", "decrease"]
 """The good direction of a metric."""
 
 
+MarginScale: TypeAlias = Literal["relative", "absolute"]
+"""Whether a margin is a share of the control's value or in the metric's own unit."""
+
+
 class Outcome(StrEnum):
     """What a guardrail says of one treatment."""
 
@@ -77,33 +81,40 @@ def non_inferiority(
     treatment: Moments,
     *,
     margin: ArrayLike,
+    scale: MarginScale = "relative",
     direction: Direction = "increase",
     alpha: ArrayLike = 0.05,
     look: Boundary | None = None,
 ) -> NonInferiority:
-    """Test a mean against a relative margin.
+    """Test a mean against a margin.
 
     A control mean of exactly zero has no relative margin: the outcome is inconclusive.
 
     Args:
         control: moments of the control.
         treatment: moments of the treatment, broadcast against the control.
-        margin: harm tolerated, as a share of the size of the control's mean (0.02).
+        margin: harm tolerated, as a share of the size of the control's mean (0.02),
+            or in the metric's unit on the absolute scale.
+        scale: of the margin.
         direction: the good direction of the metric.
         alpha: one-sided error of passing, and of failing.
         look: one look of a sequential plan; the p-values become repeated ones.
 
     Raises:
-        StatisticsError: margin or alpha out of (0, 1), or an unknown direction.
+        StatisticsError: a relative margin or alpha out of (0, 1), an absolute margin
+            not above 0, or an unknown direction.
     """
-    tolerated, error = check_open("margin", margin), check_open("alpha", alpha)
-    toward = _toward(direction)
-    weight = 1 - toward * tolerated * np.sign(control.mean)
-    gap = toward * (treatment.mean - weight * control.mean)
+    error, toward = check_open("alpha", alpha), _toward(direction)
+    fixed = scale == "absolute"
+    tolerated = _positive("margin", margin) if fixed else check_open("margin", margin)
+    weight = 1.0 if fixed else 1 - toward * tolerated * np.sign(control.mean)
+    allowed = tolerated if fixed else 0.0
+    gap = toward * (treatment.mean - weight * control.mean) + allowed
     u_control = weight**2 * control.standard_error2
     u_treatment = treatment.standard_error2
     statistic = divide(gap, np.sqrt(u_control + u_treatment))
-    statistic = np.where(control.mean == 0, np.nan, statistic)
+    if not fixed:
+        statistic = np.where(control.mean == 0, np.nan, statistic)
     df = welch_df(u_control, control.count, u_treatment, treatment.count)
     return _result(
         statistic,
@@ -112,8 +123,8 @@ def non_inferiority(
         alpha=error,
         look=look,
         margin=tolerated,
-        absolute=np.zeros(statistic.shape, dtype=np.bool_),
-        method="non-inferiority, Fieller form",
+        absolute=np.full(statistic.shape, fixed),
+        method=f"non-inferiority, {'Welch' if fixed else 'Fieller'} form",
     )
 
 
@@ -126,6 +137,7 @@ def proportion_non_inferiority(  # noqa: PLR0913  # a table and two margins
     *,
     margin: ArrayLike,
     absolute_margin: ArrayLike,
+    scale: MarginScale = "relative",
     direction: Direction = "decrease",
     alpha: ArrayLike = 0.05,
     look: Boundary | None = None,
@@ -142,7 +154,9 @@ def proportion_non_inferiority(  # noqa: PLR0913  # a table and two margins
         treatment_units: all treatment units.
         margin: harm tolerated, as a share of the control's proportion (0.1).
         absolute_margin: harm tolerated where the control has no event, as a difference
-            of proportions (0.005 is half a percentage point).
+            of proportions (0.005 is half a percentage point); everywhere on the
+            absolute scale.
+        scale: which of the two margins counts.
         direction: the good direction of the proportion.
         alpha: one-sided error of passing, and of failing.
         look: one look of a sequential plan; the p-values become repeated ones.
@@ -157,12 +171,14 @@ def proportion_non_inferiority(  # noqa: PLR0913  # a table and two margins
     x0, n0, x1, n1, relative, fallback = broadcast(
         x0=x0, n0=n0, x1=x1, n1=n1, margin=relative, absolute_margin=fallback
     )
-    zero = np.asarray(x0 == 0)
+    zero = np.asarray(x0 == 0) | (scale == "absolute")
     by_ratio = ratio_score(x0, n0, x1, n1, 1 - toward * relative)
     by_difference = difference_score(x0, n0, x1, n1, -toward * fallback)
     statistic = toward * np.where(zero, by_difference, by_ratio)
     method = "non-inferiority, score"
-    if bool(zero.any()):
+    if scale == "absolute":
+        method += ", absolute margin"
+    elif bool(zero.any()):
         method += "; absolute margin where the control has no event"
     return _result(
         statistic,
@@ -174,6 +190,13 @@ def proportion_non_inferiority(  # noqa: PLR0913  # a table and two margins
         absolute=zero,
         method=method,
     )
+
+
+def _positive(name: str, value: ArrayLike) -> FloatArray:
+    array = np.asarray(value, dtype=np.float64)
+    if not bool((np.isfinite(array) & (array > 0)).all()):
+        raise StatisticsError(f"{name} must be above 0, got {value!r}")
+    return array
 
 
 def _toward(direction: Direction) -> float:

@@ -15,7 +15,7 @@ from redis.exceptions import RedisError
 
 EXPIRY = timedelta(hours=26)
 REMEMBERED = 200_000
-TIMEOUT_SECONDS = 0.1
+TIMEOUT_SECONDS = 0.5
 REST_SECONDS = 1.0
 _NAMESPACE = uuid.UUID("6f1d2f5e-3c1b-5f0a-9c55-0e3b6a0d7a11")
 

@@ -9,8 +9,9 @@ from redis.exceptions import RedisError
 from experiments.events.history import read_history
 from scoring.engine.protocol import History
 
-TIMEOUT_SECONDS = 0.1
-REST_SECONDS = 1.0  # after a failure, requests do not wait for Redis
+TIMEOUT_SECONDS = 0.5
+SLOW_BEFORE_REST = 3  # a slow answer may be our own busy process: Redis is there
+REST_SECONDS = 1.0  # then, requests do not wait for Redis
 
 
 class RecentHistory:
@@ -23,6 +24,7 @@ class RecentHistory:
     def __init__(self, redis: Redis) -> None:
         self._redis = redis
         self._rests_until = float("-inf")
+        self._slow = 0
         self.failures = 0
 
     async def of(self, unit_key: bytes, now: float) -> History:
@@ -32,10 +34,13 @@ class RecentHistory:
         try:
             async with asyncio.timeout(TIMEOUT_SECONDS):
                 entries = await read_history(self._redis, unit_key)
-        except (RedisError, OSError, TimeoutError):
+        except (RedisError, OSError, TimeoutError) as error:
             self.failures += 1
-            self._rests_until = time.monotonic() + REST_SECONDS
+            self._slow += 1
+            if not isinstance(error, TimeoutError) or self._slow >= SLOW_BEFORE_REST:
+                self._rests_until = time.monotonic() + REST_SECONDS
             return History((), (), now)
+        self._slow = 0
         past = [entry for entry in entries if entry.timestamp <= now]
         return History(
             tuple(entry.item_id for entry in past),

@@ -68,11 +68,12 @@ class RunParameters:
                 raise RunParametersError(
                     f"{name} = {getattr(self, name)!r}; use true or false."
                 )
-        if not isinstance(self.weights, Mapping) or not self.weights:
+        weights: object = self.weights  # from JSON: may be anything
+        if not isinstance(weights, Mapping) or not weights:
             raise RunParametersError(
-                f"weights = {self.weights!r}; map at least one event name to a number."
+                f"weights = {weights!r}; map at least one event name to a number."
             )
-        for name, weight in self.weights.items():
+        for name, weight in weights.items():
             if not isinstance(weight, int | float) or not 0 < weight <= 1000:
                 raise RunParametersError(
                     f"weights.{name} = {weight!r}; use a number above 0, at most 1000."

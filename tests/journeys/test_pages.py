@@ -11,6 +11,7 @@ from pytest_django.live_server_helper import LiveServer
 
 from models_registry.models import Version
 from tests import pages
+from tests.page_content import content
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser, BrowserContext, Page
@@ -18,7 +19,6 @@ if TYPE_CHECKING:
 pytestmark = [
     pytest.mark.browser,
     pytest.mark.django_db(transaction=True),
-    pytest.mark.urls("tests.urls"),
 ]
 EXPERIMENTS = (
     "ship",
@@ -97,7 +97,7 @@ def test_every_page_is_accessible_quiet_and_fits_a_phone(
 def test_the_dark_report_keeps_its_contrast(
     growth_page: "Page", live_server: LiveServer
 ) -> None:
-    pages.report(pages.experiment("ship"), pages.content("ship"))
+    pages.report(pages.experiment("ship"), content("ship"))
     growth_page.emulate_media(color_scheme="dark")
     growth_page.goto(f"{live_server.url}/experiments/ship/")
     assert not _axe_faults("dark report", growth_page)
@@ -106,7 +106,7 @@ def test_the_dark_report_keeps_its_contrast(
 def test_a_decision_can_be_opened_by_keyboard_alone(
     growth_page: "Page", live_server: LiveServer
 ) -> None:
-    pages.report(pages.experiment("ship"), pages.content("ship"))
+    pages.report(pages.experiment("ship"), content("ship"))
     growth_page.goto(f"{live_server.url}/experiments/ship/")
     growth_page.get_by_role("button", name="Ship transformer v3…").focus()
     growth_page.keyboard.press("Enter")

@@ -1,11 +1,6 @@
-import os
 import shutil
-import signal
-import subprocess
-import sys
 import time
 from argparse import ArgumentParser
-from contextlib import suppress
 from pathlib import Path
 
 from django.conf import settings
@@ -13,7 +8,7 @@ from django.core.management import BaseCommand, CommandError
 
 from config.env import Environment
 from config.installation import Installation, InstallationBusyError
-from config.process import TETHER, ProcessError
+from config.process import ProcessError
 from config.supervisor import Supervisor, interruptible
 
 LEAST_DISK_MB = 1_500
@@ -33,6 +28,9 @@ class Command(BaseCommand):
         parser.add_argument("--exit", action="store_true", help="end after the summary")
         parser.add_argument("--seed", type=int, default=7)
         parser.add_argument("--shoppers", type=int, default=0)
+        parser.add_argument(
+            "--resplits", type=int, default=0, help="A/A: deal the logged anew so often"
+        )
         parser.add_argument(
             "--data-dir", type=Path, default=settings.BASE_DIR / "var" / "demo"
         )
@@ -56,12 +54,11 @@ class Command(BaseCommand):
         if data is not None and not data.is_file():
             raise CommandError(f"{data} is no file; give the path of a log to import.")
         self._need_disk(data_dir)
-        arguments = [f"--seed={options['seed']}"]
+        arguments = [f"--seed={options['seed']}", f"--started={time.time():.3f}"]
         arguments += ["--aa"] if options["aa"] else []
         arguments += [f"--data={data.resolve()}"] if data else []
-        arguments += (
-            [f"--shoppers={options['shoppers']}"] if options["shoppers"] else []
-        )
+        for name in ("shoppers", "resplits"):
+            arguments += [f"--{name}={options[name]}"] if options[name] else []
         installation = Installation(data_dir, given={})
         try:
             with installation.exclusively():
@@ -91,16 +88,7 @@ class Command(BaseCommand):
 
     def _run(self, product: Supervisor, arguments: list[str]) -> None:
         """The main job in a process of its own, on this terminal."""
-        argv = [sys.executable, "-m", "config.demo.main", *arguments]
-        tied = [sys.executable, "-I", "-S", str(TETHER)]
-        tied += [str(os.getpid()), str(int(signal.SIGKILL)), "-", "-"]
-        job = subprocess.Popen([*tied, *argv], env=product.env, cwd=settings.BASE_DIR)
-        try:
-            status = job.wait()
-        finally:
-            with suppress(ProcessLookupError):
-                job.kill()
-            job.wait()
+        status = product.run("-m", "config.demo.main", *arguments)
         if status != 0:
             raise CommandError(
                 f"The main job ended with status {status}; the logs of every process "

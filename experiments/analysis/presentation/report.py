@@ -3,14 +3,25 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from experiments.analysis.presentation import charts, numbers, plots, table, wording
+from experiments.analysis.presentation import (
+    charts,
+    criteria,
+    numbers,
+    plots,
+    table,
+    wording,
+)
 from experiments.analysis.presentation.banner import Banner, Decided, Facts, Reader
 from experiments.analysis.presentation.charts import Chart
+from experiments.analysis.presentation.criteria import Line
 from experiments.analysis.presentation.offline import OfflineOnline, offline_online
 from experiments.analysis.presentation.variants import VariantLine, variant_line
 from experiments.analysis.presentation.verdict import banner
 from experiments.analysis.presentation.wording import Tag
-from experiments.analysis.results import QualityCheck, ReasonResult, ReportContent
+from experiments.analysis.results import (
+    QualityCheck,
+    ReportContent,
+)
 from experiments.analysis.selectors import Offline
 
 WIDE, SIDE = 690, 474
@@ -19,12 +30,6 @@ CHECKS = {
     "warn": Tag("warn", "warn", "Advisory"),
     "good": Tag("good", "check", "Passed"),
 }
-CRITERIA = {
-    "met": Tag("good", "check", "Met"),
-    "unmet": Tag("quiet", "minus", "Not met"),
-    "waiting": Tag("warn", "clock", "Waiting"),
-    "failed": Tag("bad", "x", "Failed"),
-}
 RULE_TITLES = {
     "ship": "Why the rule says ship",
     "not_distinguishable": "Why a person must decide",
@@ -32,16 +37,6 @@ RULE_TITLES = {
     "keep_control": "Why the rule says keep control",
     "no_verdict": "What the rule says",
 }
-
-
-@dataclass(frozen=True)
-class Line:
-    """A check or a criterion: icon and word, title, sentence."""
-
-    tag: Tag
-    title: str
-    sentence: str
-    remedy: str = ""
 
 
 @dataclass(frozen=True)
@@ -113,8 +108,8 @@ def present(
         shipped=lines.get(holds.variant) if holds else None,
         health=_health(content.checks),
         rule_title=RULE_TITLES.get(verdict.decision, "What the rule says"),
-        criteria=tuple(_criterion(reason, facts) for reason in verdict.reasons),
-        against=verdict.against if shown else (),
+        criteria=criteria.lines(facts),
+        against=criteria.against(facts) if shown else (),
         forest=_forest(facts) if shown else None,
         groups=table.groups(facts) if shown else (),
         over_time=_over_time(facts) if shown else None,
@@ -132,17 +127,14 @@ def _health(checks: Sequence[QualityCheck]) -> tuple[Line, ...]:
         checks, key=lambda c: order.index(c.state) if c.state in order else 0
     )
     return tuple(
-        Line(CHECKS.get(c.state, CHECKS["warn"]), c.title, c.sentence, c.remedy)
+        Line(
+            CHECKS.get(c.state, CHECKS["warn"]),
+            wording.upper_first(wording.trouble(c)) if c.state == "bad" else c.title,
+            c.sentence,
+            c.remedy,
+        )
         for c in worst_first
     )
-
-
-def _criterion(reason: ReasonResult, facts: Facts) -> Line:
-    quality = reason.state == "failed" or reason.code.startswith("quality")
-    if facts.broken and not quality:
-        return Line(Tag("quiet", "minus", "Not evaluated"), reason.sentence, "")
-    tag = CRITERIA.get(reason.state, CRITERIA["waiting"])
-    return Line(tag, reason.sentence, reason.figure)
 
 
 def _forest(facts: Facts) -> Chart | None:
@@ -157,7 +149,8 @@ def _forest(facts: Facts) -> Chart | None:
         )
         for metric in facts.content.metrics
         for variant in facts.challengers
-        if (result := facts.result(metric, variant.key))
+        if not wording.is_absolute(metric)
+        and (result := facts.result(metric, variant.key))
         and (effect := result.relative)
         and effect.estimate is not None
         and effect.lower is not None

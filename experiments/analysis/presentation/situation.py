@@ -5,6 +5,8 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
+from django.urls import reverse
+
 from experiments.analysis.models import Report
 from experiments.analysis.presentation import numbers
 from experiments.analysis.presentation.banner import Banner, Button, Decided, Reader
@@ -40,6 +42,22 @@ class Notice:
     link: str = ""
     job: int | None = None
     progress: float | None = None
+
+
+STATUS_NOTICES = {
+    Status.PAUSED: Notice(
+        "warn",
+        "pause",
+        "The experiment is paused.",
+        "Every shopper gets the default; nobody is added until it resumes.",
+    ),
+    Status.ARCHIVED: Notice(
+        "quiet",
+        "box",
+        "This experiment is archived.",
+        "Its reports are kept; nothing of it can change any more.",
+    ),
+}
 
 
 @dataclass(frozen=True)
@@ -120,47 +138,13 @@ def notices(
     now: datetime,
 ) -> tuple[Notice, ...]:
     """What to know before reading: frozen, computing, failed, stale, paused, undone."""
-    found = []
-    if report is not None and latest is not None and report.number != latest:
-        found.append(
-            Notice(
-                "info",
-                "clock",
-                f"You are reading report {report.number}, which is frozen.",
-                f"The newest is report {latest}.",
-                href="?",
-                link="Read the newest",
-            )
-        )
-    found.extend(_about_job(report, job))
-    if _stale(experiment, report, job, now) and report is not None:
-        age = numbers.duration((now - report.created_at).total_seconds())
-        found.append(
-            Notice(
-                "warn",
-                "clock",
-                f"These figures are {age} old.",
-                "No analysis has ended since; the last good report stays.",
-            )
-        )
-    if experiment.status == Status.PAUSED:
-        found.append(
-            Notice(
-                "warn",
-                "pause",
-                "The experiment is paused.",
-                "Every shopper gets the default; nobody is added until it resumes.",
-            )
-        )
-    if experiment.status == Status.ARCHIVED:
-        found.append(
-            Notice(
-                "quiet",
-                "box",
-                "This experiment is archived.",
-                "Its reports are kept; nothing of it can change any more.",
-            )
-        )
+    found = [
+        *_frozen(report, latest),
+        *_about_job(report, job),
+        *_stale(experiment, report, job, now),
+    ]
+    if experiment.status in STATUS_NOTICES:
+        found.append(STATUS_NOTICES[Status(experiment.status)])
     if undone is not None and undone.action == "roll_back":
         who = undone.by or "The platform"
         reason = f" Reason: {undone.reason}" if undone.reason else ""
@@ -173,6 +157,21 @@ def notices(
             )
         )
     return tuple(found)
+
+
+def _frozen(report: Report | None, latest: int | None) -> list[Notice]:
+    if report is None or latest is None or report.number == latest:
+        return []
+    return [
+        Notice(
+            "info",
+            "clock",
+            f"You are reading report {report.number}, which is frozen.",
+            f"The newest is report {latest}.",
+            href="?",
+            link="Read the newest",
+        )
+    ]
 
 
 def _about_job(report: Report | None, job: Job | None) -> list[Notice]:
@@ -208,68 +207,73 @@ def _about_job(report: Report | None, job: Job | None) -> list[Notice]:
 
 def _stale(
     experiment: Experiment, report: Report | None, job: Job | None, now: datetime
-) -> bool:
+) -> list[Notice]:
     going_on = job is not None and job.state in {JobState.QUEUED, JobState.RUNNING}
-    return (
-        experiment.status == Status.RUNNING
-        and report is not None
-        and not going_on
-        and now - report.created_at > STALE_AFTER
-    )
+    if report is None or going_on or experiment.status != Status.RUNNING:
+        return []
+    age = now - report.created_at
+    if age <= STALE_AFTER:
+        return []
+    return [
+        Notice(
+            "warn",
+            "clock",
+            f"These figures are {numbers.duration(age.total_seconds())} old.",
+            "No analysis has ended since; the last good report stays.",
+        )
+    ]
 
 
 def without_report(experiment: Experiment, job: Job | None, reader: Reader) -> Banner:
     """The banner while there is nothing to read: it says when there will be."""
     if experiment.status == Status.DRAFT:
-        return Banner(
-            "quiet",
-            "clock",
-            "Not started",
-            "No shopper is in this experiment yet",
-            reasons=(
-                "Check the variants, the metrics and the length, then start it.",
-                "Results appear after the first analysis.",
-            ),
-            buttons=(
-                Button(
-                    "Edit the experiment",
-                    href=f"/admin/design/experiment/{experiment.pk}/change/",
-                ),
-            )
-            if reader.may_change
-            else (),
-        )
+        return _draft(experiment, reader)
     if job is not None and job.state in {JobState.QUEUED, JobState.RUNNING}:
         return Banner(
             "info",
             "clock",
             "Computing",
             "The first report is being computed",
-            reasons=("This page shows it when it is done; reload in about a minute.",),
+            ("This page shows it when it is done; reload in about a minute.",),
         )
-    started = (
-        f"Started {numbers.moment(experiment.started_at)}. "
-        if experiment.started_at
-        else ""
-    )
-    if experiment.status in {Status.CONCLUDED, Status.SHIPPED, Status.ARCHIVED}:
+    since = experiment.started_at
+    started = (f"Started {numbers.moment(since)}.",) if since else ()
+    if experiment.status not in {Status.RUNNING, Status.PAUSED}:
         return Banner(
             "quiet",
             "flag",
             "Ended",
             "This experiment ended without a report",
-            reasons=(f"{started}It was never analysed, so nothing can be said.",),
+            (*started, "It was never analysed, so nothing can be said."),
         )
+    conclude = Button("Conclude without a report…", dialog="otherwise")
     return Banner(
         "quiet",
         "clock",
         "No report yet",
         "Too early: no report has been made yet",
-        reasons=(
-            f"{started}The first report comes with the first daily analysis.",
+        (
+            *started,
+            "The first report comes with the first daily analysis.",
             "A verdict needs 7 full days, so that each weekday counts once.",
         ),
-        buttons=(Button("Conclude without a report…", dialog="otherwise"),)
-        if reader.may_keep
-        else (),
+        buttons=(conclude,) if reader.may_keep else (),
+    )
+
+
+def _draft(experiment: Experiment, reader: Reader) -> Banner:
+    edit = Button(
+        "Edit the experiment",
+        href=reverse("admin:design_experiment_change", args=(experiment.pk,)),
+    )
+    return Banner(
+        "quiet",
+        "clock",
+        "Not started",
+        "No shopper is in this experiment yet",
+        (
+            "Check the variants, the metrics and the length, then start it.",
+            "Results appear after the first analysis.",
+        ),
+        buttons=(edit,) if reader.may_change else (),
     )

@@ -83,11 +83,18 @@ def groups(facts: Facts) -> tuple[Group, ...]:
     for role in ROLES:
         metrics = [m for m in facts.content.metrics if m.role == role]
         if metrics:
-            scale = _scale(metrics)
+            # Bars share a scale where they share a unit.
+            scales = {
+                kind: _scale([m for m in metrics if wording.is_absolute(m) == kind])
+                for kind in {wording.is_absolute(m) for m in metrics}
+            }
             found.append(
                 Group(
                     title=_title(role, facts),
-                    metrics=tuple(_metric(facts, m, scale) for m in metrics),
+                    metrics=tuple(
+                        _metric(facts, m, scales[wording.is_absolute(m)])
+                        for m in metrics
+                    ),
                 )
             )
     return tuple(found)
@@ -111,11 +118,11 @@ def _scale(metrics: Sequence[MetricResult]) -> tuple[float, float]:
         bound
         for metric in metrics
         for result in metric.variants
-        if result.relative is not None
+        if (effect := wording.shown_effect(metric, result)) is not None
         for bound in (
-            result.relative.lower,
-            result.relative.upper,
-            result.relative.estimate,
+            effect.lower,
+            effect.upper,
+            effect.estimate,
             wording.limit(metric),
         )
         if bound is not None
@@ -131,7 +138,7 @@ def _metric(
     worth = numbers.value(control.value if control else None, metric.unit)
     note = f"Control {worth}"
     if limit is not None:
-        note += f", limit {numbers.change(limit)}"
+        note += f", limit {wording.change(metric, limit)}"
     rows = tuple(
         _row(metric, variant, result, scale)
         for variant in facts.challengers
@@ -154,15 +161,15 @@ def _row(
     result: VariantResult,
     scale: tuple[float, float],
 ) -> Row:
-    effect = result.relative
+    effect = wording.shown_effect(metric, result)
     return Row(
         letter=variant.letter,
         slot=charts.slot(variant.letter),
         label=variant.label,
         value=numbers.value(result.value, metric.unit),
-        change=numbers.change(effect.estimate if effect else None),
+        change=wording.change(metric, effect.estimate if effect else None),
         bar=_bar(metric, variant, result, scale),
-        bounds=wording.bounds(effect),
+        bounds=wording.row_bounds(metric, result),
         p=numbers.p_value(effect.p_value)
         if effect and metric.role != "guardrail"
         else "",
@@ -176,7 +183,7 @@ def _bar(
     result: VariantResult,
     scale: tuple[float, float],
 ) -> IntervalBar | None:
-    effect = result.relative
+    effect = wording.shown_effect(metric, result)
     if (
         effect is None
         or effect.estimate is None
@@ -191,7 +198,7 @@ def _bar(
         (effect.lower, effect.upper),
         scale,
         limit=wording.limit(metric),
-        label=f"Variant {variant.letter}: {wording.bounds(effect)}",
+        label=f"Variant {variant.letter}: {wording.row_bounds(metric, result)}",
     )
 
 

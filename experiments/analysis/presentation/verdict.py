@@ -33,7 +33,7 @@ def _ship(facts: Facts, reader: Reader) -> Banner:
     result = facts.result(facts.primary, winner.key)
     effect = result.relative if result else None
     gain = (
-        wording.effect(facts.primary, effect.estimate)
+        wording.clause(facts.primary, effect.estimate)
         if facts.primary and effect
         else "it does best"
     )
@@ -67,10 +67,8 @@ def _not_distinguishable(facts: Facts, reader: Reader) -> Banner:
     letters = wording.listed([v.letter for v in candidates])
     both = "Both" if len(candidates) == 2 else "All"
     reasons = [_effect_sentence(facts, v) for v in candidates]
-    reasons.append(
-        "The data cannot say which of them is better. Nothing moves until a person "
-        "chooses."
-    )
+    reasons.extend(_duel_sentence(facts, candidates))
+    reasons.append("Nothing moves until a person chooses.")
     return Banner(
         tone="info",
         icon="user",
@@ -160,7 +158,7 @@ def _no_verdict(facts: Facts) -> Banner:
         for v in facts.by_key.values()
     )
     planned = " / ".join(numbers.percent(v.weight, 0) for v in facts.by_key.values())
-    title = wording.lower_first(worst.title) if worst else "a check failed"
+    title = wording.trouble(worst) if worst else "a check failed"
     return Banner(
         tone="bad",
         icon="x",
@@ -182,7 +180,7 @@ def _no_verdict(facts: Facts) -> Banner:
             Fact(
                 "Checks that failed",
                 f"{len(bad)} of {len(facts.content.checks)}",
-                wording.listed([wording.lower_first(c.title) for c in bad]),
+                wording.listed([wording.trouble(c) for c in bad]),
             ),
         ),
         buttons=(Button("See the cause and the remedy", href="#fix", style="main"),),
@@ -338,6 +336,18 @@ def _effect_sentence(facts: Facts, variant: VariantInfo) -> str:
         f"{wording.named(variant)}: {numbers.change(effect.estimate)} "
         f"({wording.bounds(effect)})."
     )
+
+
+def _duel_sentence(facts: Facts, candidates: Sequence[VariantInfo]) -> list[str]:
+    """The two best against each other, when they were compared."""
+    two = {v.key for v in candidates[:2]}
+    for pair in facts.content.pairs:
+        if {pair.variant, pair.other} == two:
+            one, other = facts.by_key[pair.variant], facts.by_key[pair.other]
+            return [
+                f"{one.letter} against {other.letter}: {wording.bounds(pair.effect)}."
+            ]
+    return ["The data cannot say which of them is better."]
 
 
 def _looks_done(facts: Facts) -> str:

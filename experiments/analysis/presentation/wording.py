@@ -7,6 +7,7 @@ from experiments.analysis.presentation import numbers
 from experiments.analysis.results import (
     Interval,
     MetricResult,
+    QualityCheck,
     VariantInfo,
     VariantResult,
 )
@@ -48,6 +49,22 @@ READINGS = {
 }
 
 
+# A check's title says what holds; these say what does not, when it fails.
+TROUBLES = {
+    "sample_ratio": "the split is broken",
+    "missing_variant": "a variant was never seen",
+    "crossover": "shoppers meet more than one variant",
+    "freshness": "events are missing",
+    "exposure_without_events": "a variant sends no events",
+    "currencies": "money is in several currencies",
+}
+
+
+def trouble(check: QualityCheck) -> str:
+    """What is wrong when a check fails, inside a sentence."""
+    return TROUBLES.get(check.code, f"a check failed ({lower_first(check.title)})")
+
+
 def reading(name: str) -> Tag:
     """The word of a reading; an unknown one is shown as it is."""
     return READINGS.get(name) or Tag("quiet", "info", name.replace("_", " "))
@@ -65,7 +82,7 @@ def listed(names: list[str]) -> str:
     return f"{', '.join(names[:-1])} and {names[-1]}"
 
 
-def effect(metric: MetricResult, estimate: float | None) -> str:
+def clause(metric: MetricResult, estimate: float | None) -> str:
     """An effect as a clause: ``13% more shoppers click a recommendation``."""
     if estimate is None:
         return f"{lower_first(metric.name)} cannot be compared yet"
@@ -91,6 +108,11 @@ def lower_first(text: str) -> str:
     return text[:1].lower() + text[1:]
 
 
+def upper_first(text: str) -> str:
+    """The text as a sentence's beginning."""
+    return text[:1].upper() + text[1:]
+
+
 def bounds(interval: Interval | None) -> str:
     """The interval in figures, or why there is none."""
     if interval is None:
@@ -105,8 +127,33 @@ def result_of(metric: MetricResult, variant: str) -> VariantResult | None:
     return next((r for r in metric.variants if r.variant == variant), None)
 
 
+def is_absolute(metric: MetricResult) -> bool:
+    """Whether a guardrail's limit and change are shown in the metric's own unit."""
+    return metric.role == "guardrail" and metric.margin_scale == "absolute"
+
+
+def shown_effect(metric: MetricResult, result: VariantResult) -> Interval | None:
+    """The change a row shows: relative, or absolute where its limit is."""
+    return result.absolute if is_absolute(metric) else result.relative
+
+
+def change(metric: MetricResult, amount: float | None) -> str:
+    """A change as its row words it: ``+2.8%``, ``+0.4 points``."""
+    if amount is None or not is_absolute(metric):
+        return numbers.change(amount)
+    return numbers.absolute(amount, metric.unit)
+
+
+def row_bounds(metric: MetricResult, result: VariantResult) -> str:
+    """The interval of a row's change, in words."""
+    shown = shown_effect(metric, result)
+    if shown is None or not is_absolute(metric):
+        return bounds(shown)
+    return numbers.absolute_interval(shown.lower, shown.upper, metric.unit)
+
+
 def limit(metric: MetricResult) -> float | None:
-    """A guardrail's limit as a signed relative change."""
+    """A guardrail's limit as a signed change, on the scale its row shows."""
     if metric.role != "guardrail" or metric.margin is None:
         return None
     return metric.margin if metric.direction == "decrease" else -metric.margin

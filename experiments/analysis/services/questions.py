@@ -17,6 +17,7 @@ from experiments.metrics.definitions import (
 )
 from experiments.metrics.models import MetricVersion
 from experiments.metrics.sums import Scope
+from experiments.statistics.guardrails import MarginScale
 from models_registry.errors import InvalidError
 
 FOREVER = datetime(9999, 1, 1, tzinfo=UTC)
@@ -173,6 +174,7 @@ def _watched(experiment: Experiment) -> tuple[Watched, ...]:
                 version=version.number,
                 definition=_definition(version),
                 margin=row.margin,
+                margin_scale=_scale(row.margin_scale),
             )
         )
     if not watched or watched[0].role != MetricRole.PRIMARY:
@@ -199,7 +201,12 @@ def _watched_again(metric: MetricResult) -> Watched:
         version=metric.version,
         definition=_definition(version),
         margin=metric.margin or 0.0,
+        margin_scale=_scale(metric.margin_scale),
     )
+
+
+def _scale(stored: str) -> MarginScale:
+    return "absolute" if stored == "absolute" else "relative"
 
 
 def _definition(version: MetricVersion) -> MetricDefinition:

@@ -44,49 +44,53 @@ class VariantFormSet(BaseInlineFormSet[Variant, Experiment, ModelForm[Variant]])
         return saved
 
 
-class VariantInline(TabularInline):
-    """What is under test."""
+class DraftInline(TabularInline):
+    """Rows that may be edited only while the experiment is a draft."""
 
-    model = Variant
-    formset = VariantFormSet
     extra = 0
-    min_num = 2
-    fields = ("key", "name", "is_control", "weight", "version", "payload")
-    ordering = ("position",)
 
     def has_change_permission(
         self, request: HttpRequest, obj: Experiment | None = None
     ) -> bool:
-        """Only a draft's variants may be edited."""
+        """Only a draft's rows may be edited."""
         allowed: bool = super().has_change_permission(request, obj)
-        return allowed and (obj is None or obj.status == Status.DRAFT)
+        return allowed and _is_draft(obj)
 
     def has_add_permission(
         self, request: HttpRequest, obj: Experiment | None = None
     ) -> bool:
-        """Only a draft may get more variants."""
+        """Only a draft may get more rows."""
         allowed: bool = super().has_add_permission(request, obj)
-        return allowed and (obj is None or obj.status == Status.DRAFT)
+        return allowed and _is_draft(obj)
 
     def has_delete_permission(
         self, request: HttpRequest, obj: Experiment | None = None
     ) -> bool:
-        """Only a draft may lose variants."""
+        """Only a draft may lose rows."""
         allowed: bool = super().has_delete_permission(request, obj)
-        return allowed and (obj is None or obj.status == Status.DRAFT)
+        return allowed and _is_draft(obj)
 
 
-class MetricInline(TabularInline):
+def _is_draft(experiment: Experiment | None) -> bool:
+    return experiment is None or experiment.status == Status.DRAFT
+
+
+class VariantInline(DraftInline):
+    """What is under test."""
+
+    model = Variant
+    formset = VariantFormSet
+    min_num = 2
+    fields = ("key", "name", "is_control", "weight", "version", "payload")
+    ordering = ("position",)
+
+
+class MetricInline(DraftInline):
     """What decides, what explains, what must not be harmed."""
 
     model = ExperimentMetric
-    extra = 0
     min_num = 1
-    fields = ("metric", "role", "margin")
-
-    has_change_permission = VariantInline.has_change_permission
-    has_add_permission = VariantInline.has_add_permission
-    has_delete_permission = VariantInline.has_delete_permission
+    fields = ("metric", "role", "margin", "margin_scale")
 
 
 def _permission(

@@ -63,7 +63,7 @@ class ExperimentMetricSerializer(serializers.ModelSerializer[ExperimentMetric]):
 
     class Meta:
         model = ExperimentMetric
-        fields = ("metric", "role", "margin")
+        fields = ("metric", "role", "margin", "margin_scale")
 
 
 class ExperimentSerializer(serializers.ModelSerializer[Experiment]):

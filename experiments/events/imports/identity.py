@@ -1,7 +1,7 @@
-"""Event ids of rows that bring none: from their content, so that the same row of a
-corrected or longer export is the same event (pure).
+"""Event ids of rows that bring none: from their content (pure).
 
-Identical rows of a file are told apart by counting them. UUID version 8, RFC 9562.
+So the same row of a corrected or longer export is the same event. Identical rows of
+a file are told apart by counting them. UUID version 8, RFC 9562.
 """
 
 import hashlib

@@ -5,8 +5,8 @@ chunks: their numbers make an import resumable.
 """
 
 import zlib
-from contextlib import closing
 from collections.abc import Callable, Iterator
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO

@@ -15,7 +15,6 @@ import msgspec
 import pyarrow as pa
 import pyarrow.compute as pc
 from django.conf import settings
-from redis import Redis
 
 from experiments.events.catalogue import upsert_items
 from experiments.events.history import write_entries
@@ -28,10 +27,10 @@ from experiments.events.imports.recent import RecentHistory
 from experiments.events.imports.transform import transform
 from experiments.events.lake import Lake, read_twice
 from experiments.events.query import connect
-from experiments.events.services import open_lake
+from experiments.events.services import open_lake, open_redis
 from experiments.gateway.units import UnitHasher
 
-Progress = Callable[[float, int], None]
+Progress = Callable[[float, str], None]
 UPSERT_ITEMS = 1000
 
 
@@ -75,7 +74,7 @@ def import_events(
     path: Path | str,
     mapping: Mapping | str,
     *,
-    progress: Progress = lambda _share, _rows: None,
+    progress: Progress = lambda _share, _said: None,
     items: bool = True,
 ) -> ImportReport:
     """Put a file's rows into the log, its items into the catalogue.
@@ -83,7 +82,7 @@ def import_events(
     Args:
         path: CSV (plain or gzipped) or Parquet.
         mapping: What its columns mean, or the name or path of a mapping.
-        progress: Told the share done (0 to 1) and the rows read.
+        progress: Told the share done (0 to 1) and, in words, how far that is.
         items: Also update the catalogue, if the mapping has columns for it.
 
     Raises:
@@ -99,7 +98,7 @@ def import_events(
     except UnusableFileError as error:
         problems.add(error.problem)
     else:
-        write_entries(Redis.from_url(settings.REDIS_URL), run.recent.entries())
+        write_entries(open_redis(), run.recent.entries())
         report.units = run.recent.units
         if items:
             report.items = _update_catalogue(run.seen)
@@ -110,7 +109,7 @@ def import_items(
     path: Path | str,
     mapping: Mapping | str,
     *,
-    progress: Progress = lambda _share, _rows: None,
+    progress: Progress = lambda _share, _said: None,
 ) -> ImportReport:
     """Put a file's items into the catalogue; later rows of an item win.
 
@@ -127,7 +126,7 @@ def import_items(
         ):
             report.read += len(chunk.rows)
             seen.see(chunk)
-            progress(share[-1], report.read)
+            progress(share[-1], f"{report.read:,} rows")
     except UnusableFileError as error:
         problems.add(error.problem)
     else:
@@ -186,7 +185,7 @@ class _Import:
                 self._lake.append(new, report.shard, chunk.number)
             else:
                 report.known += rows.num_rows
-            self._progress(share[-1], report.read)
+            self._progress(share[-1], f"{report.read:,} rows")
 
     def _account(self, rows: pa.Table) -> None:
         report = self._report

@@ -143,9 +143,9 @@ def _read_fields(rows: _Rows) -> None:
             rows.texts[name] = text
             rows.check_text(name, text)
     if "currency" in rows.texts:
-        text = rows.texts["currency"]
-        rows.reject(text.flags(lambda v: bool(v) and not _CURRENCY.fullmatch(v or "")),
-                    "currency", text, "bad_currency",
+        currency = rows.texts["currency"]
+        wrong = currency.flags(lambda v: bool(v) and not _CURRENCY.fullmatch(v or ""))
+        rows.reject(wrong, "currency", currency, "bad_currency",
                     "use three capital letters, such as EUR")  # fmt: skip
     for name in (*WHOLE_FIELDS, *MONEY_FIELDS, *NUMBER_FIELDS):
         mapped = rows.mapped(name)
@@ -190,9 +190,9 @@ def _names(rows: _Rows) -> npt.NDArray[np.object_]:
             names[negative] = naming.negative_quantity
             rows.wholes["quantity"] = np.abs(quantity), present
         elif negative.any():
-            text = rows.mapped("quantity")
-            if text is not None:
-                rows.reject(negative, "quantity", text, "negative_quantity",
+            shown = rows.mapped("quantity")
+            if shown is not None:
+                rows.reject(negative, "quantity", shown, "negative_quantity",
                             "it is negative; send a refund as an event of that name, "
                             "or set name.negative_quantity in the mapping")  # fmt: skip
     return names
@@ -259,7 +259,7 @@ def _table(
 
 
 def _derive_value(rows: _Rows) -> None:
-    """value = price x quantity, where the mapping says so and both are there."""
+    """The value is price x quantity, where the mapping says so and both are there."""
     if not (rows.mapping.derive_value and {"price", "quantity"} <= set(rows.wholes)):
         return
     price, has_price = rows.wholes["price"]

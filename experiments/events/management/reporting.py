@@ -17,12 +17,12 @@ class ProgressBar:
         self._out = out
         self._shown = out.isatty()
 
-    def __call__(self, share: float, rows: int) -> None:
+    def __call__(self, share: float, said: str) -> None:
         """Show how far it is."""
         if self._shown:
             done = round(BAR * share)
             bar = "#" * done + "." * (BAR - done)
-            self._out.write(f"\r[{bar}] {share:4.0%} {rows:,} rows", ending="")
+            self._out.write(f"\r[{bar}] {share:4.0%} {said}", ending="")
 
     def close(self) -> None:
         """Leave the bar's line."""

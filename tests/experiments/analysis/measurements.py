@@ -7,6 +7,7 @@ import numpy as np
 
 from experiments.analysis.comparisons import Watched
 from experiments.analysis.plan import AnalysisPlan
+from experiments.analysis.results import Interval
 from experiments.metrics.definitions import Conversion, MetricDefinition, Sum
 from experiments.metrics.sums import Measurement, MetricSums
 
@@ -101,3 +102,12 @@ def _summed(arms: Sequence[np.ndarray], days: int) -> MetricSums:
         return np.array([[total] * days for total in totals], dtype=object)
 
     return MetricSums(10_000, powers(1), powers(2), powers(3))
+
+
+def known(interval: Interval | None) -> tuple[float, float, float, float]:
+    """Estimate, lower, upper and p-value of an interval that has them all."""
+    assert interval is not None
+    shown = (interval.estimate, interval.lower, interval.upper, interval.p_value)
+    figures = [value for value in shown if value is not None]
+    assert len(figures) == 4, interval
+    return figures[0], figures[1], figures[2], figures[3]

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 
 import pytest
 
+from experiments.analysis.comparisons import Watched
 from experiments.analysis.report import Question, answer
 from experiments.analysis.results import ReportContent, VariantInfo
 from experiments.decisions.verdict import verdict_of
@@ -12,14 +13,21 @@ from tests.experiments.analysis.measurements import (
     FALLBACK,
     START,
     after,
+    known,
     measured,
     plan_of,
     watched,
 )
 
+WATCHED = (watched(), watched("guardrail", FALLBACK, key="fallback"))
+
 
 def _report(
-    found: Measurement, days: float = 14, *, minimum_effect: float = 0.0
+    found: Measurement,
+    days: float = 14,
+    *,
+    minimum_effect: float = 0.0,
+    watching: tuple[Watched, ...] = WATCHED,
 ) -> ReportContent:
     treatments = len(found.variants) - 1
     question = Question(
@@ -30,7 +38,7 @@ def _report(
             VariantInfo(key, "ABCD"[i], key, i == 0, 1 / (treatments + 1), 0)
             for i, key in enumerate(found.variants)
         ),
-        watched=(watched(), watched("guardrail", FALLBACK, key="fallback")),
+        watched=watching,
     )
     return answer(question, found, verdict_of, computed_at=after(days), seconds=1.0)
 
@@ -86,7 +94,8 @@ def test_two_qualifiers_are_both_named_and_their_comparison_shown() -> None:
     report = _report(_found((1000, 1250, 1260)))
     assert report.verdict.candidates == ("variant-2", "variant-1")
     (pair,) = report.pairs
-    assert pair.effect.lower < 0 < pair.effect.upper
+    _, lower, upper, _ = known(pair.effect)
+    assert lower < 0 < upper
 
 
 def test_a_minimum_effect_must_be_cleared() -> None:
@@ -106,3 +115,24 @@ def test_between_looks_the_reason_says_so() -> None:
 def test_nobody_exposed_gives_no_verdict_and_no_error() -> None:
     found = measured((0, 0), {"clicks": (0, 0), "fallback": (0, 0)}, last_event_at=None)
     assert _report(found, 3).verdict.decision == "no_verdict"
+
+
+def test_secondary_metrics_share_their_error_over_metrics_and_variants() -> None:
+    found = measured(
+        (10_000, 10_000, 10_000),
+        dict.fromkeys(("clicks", "carts", "orders"), (1000, 1100, 1000)),
+    )
+    report = _report(
+        found,
+        watching=(
+            watched(),
+            watched("secondary", key="carts"),
+            watched("secondary", key="orders"),
+        ),
+    )
+    primary, carts, _ = report.metrics
+    # Two treatments share the primary's error; two metrics of two the secondary's.
+    assert known(carts.variants[1].relative)[3] == pytest.approx(
+        2 * known(primary.variants[1].relative)[3], rel=0.02
+    )
+    assert known(carts.variants[1].relative)[1] < known(primary.variants[1].relative)[1]

@@ -12,7 +12,7 @@ from django.conf import settings
 from redis import Redis
 from redis.asyncio import Redis as AsyncRedis
 
-from experiments.events.lake import Lake
+from experiments.events.lake import EVENTS, Lake
 from experiments.events.rows import EventRow, decode_rows
 from experiments.events.stream import EventStream
 from experiments.gateway.keys import Key
@@ -89,9 +89,11 @@ def entries(client: Redis, key: str) -> list[tuple[str, list[EventRow]]]:
     return [(name.decode(), decode_rows(fields[b"rows"])) for name, fields in found]
 
 
-def logged(url: str, columns: str = "event_id") -> list[tuple[object, ...]]:
+def logged(
+    url: str, columns: str = "event_id", table: str = EVENTS
+) -> list[tuple[object, ...]]:
     """Rows of the log, read from its files by plain DuckDB."""
-    files = Lake(url).active_files()
+    files = Lake(url).active_files(name=table)
     if not files:
         return []
     with duckdb.connect() as database:

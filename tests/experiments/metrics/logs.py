@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
+from typing import Any
 from uuid import UUID
 
 import pyarrow as pa
@@ -21,7 +22,7 @@ from experiments.metrics.sums import Scope
 START = datetime(2025, 3, 3, 8, 30, 0, 250_000, tzinfo=UTC)
 PLACEMENT = "home"
 EXPERIMENT = "home-recommender"
-Row = dict[str, object]
+Row = dict[str, Any]
 
 
 def unit(name: object) -> bytes:
@@ -80,8 +81,8 @@ class LogBuilder:
 
 def write_rows(path: Path, rows: Iterable[Row]) -> None:
     """Append rows to the log of the lake at a path."""
-    rows = pa.Table.from_pylist(list(rows), schema=EVENTS_SCHEMA)
-    write_deltalake(Lake(str(path)).table(), rows, mode="append")
+    table = pa.Table.from_pylist(list(rows), schema=EVENTS_SCHEMA)
+    write_deltalake(Lake(str(path)).table(), table, mode="append")
 
 
 def files_of(path: Path) -> list[str]:

@@ -1,7 +1,7 @@
 """The compiled expressions against a row-by-row recomputation on real Delta tables."""
 
 from collections.abc import Mapping, Sequence
-from datetime import timedelta
+from datetime import timedelta, timezone
 from pathlib import Path
 
 import numpy as np
@@ -292,3 +292,15 @@ def test_unit_keys_are_those_of_the_log(tmp_path: Path) -> None:
     assert table.to_pylist() == [
         {"unit_key": unit("a"), "variant": "control", "value": 0}
     ]
+
+
+def test_a_moment_in_another_zone_is_the_same_moment(tmp_path: Path) -> None:
+    log = LogBuilder()
+    night = START.replace(hour=23)
+    log.expose("a", "control", START)
+    log.add("a", "purchase", night + timedelta(hours=2), value="3", currency="GBP")
+    files = log.write(tmp_path)
+    as_of = (night + timedelta(hours=3)).astimezone(timezone(timedelta(hours=-7)))
+    assert as_of.date() == START.date()
+    measured = _measured(files, scope_of(as_of=as_of))
+    assert measured.moments("revenue_per_shopper")[:, -1].mean[0] == 3.0

@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TypeVar
 
@@ -34,7 +34,7 @@ from scoring.serving.api.routes import post_recommendations
 from scoring.serving.exposures import ExposureLog
 from scoring.serving.history import RecentHistory
 from scoring.serving.models_cache import ModelCache
-from scoring.serving.services import Recommender
+from scoring.serving.services import Answer, Recommender
 from tests.scoring.shop import HASHER
 
 T = TypeVar("T")
@@ -134,16 +134,13 @@ class Kitchen:
     stream: EventStream
     models: ModelCache
     redis: Redis
-    logged: list[EventRow] = field(default_factory=list)
 
-    async def ask(self, unit_id: str = "u1", **body: object) -> dict[str, object]:
+    async def ask(self, unit_id: str = "u1", **body: object) -> Answer:
         key = SIMULATOR_KEY if "timestamp" in body else SHOP_KEY
-        response = await self.answer(
-            {"unit_id": unit_id, "placement": "home"} | body, key
-        )
+        asked = {"unit_id": unit_id, "placement": "home"} | body
+        response = await self.answer(asked, key)
         assert response.status == 200
-        answer: dict[str, object] = msgspec.json.decode(response.body)
-        return answer
+        return msgspec.json.decode(response.body, type=Answer)
 
     async def answer(
         self, body: Mapping[str, object] | bytes, key: Key = SHOP_KEY
@@ -157,8 +154,14 @@ class Kitchen:
         """What was logged so far, from the stream itself."""
         await self.stream.close()
         entries = await self.redis.xrange(stream_key(shard_name(0)))
-        rows = [row for _, fields in entries for row in decode_rows(fields[ROWS_FIELD])]
+        rows = rows_of(entries)
         return [row for row in rows if name in {None, row.name}]
+
+
+def rows_of(entries: object) -> list[EventRow]:
+    """The rows of what XRANGE gave."""
+    assert isinstance(entries, list)
+    return [row for _, fields in entries for row in decode_rows(fields[ROWS_FIELD])]
 
 
 class Holder(PlanHolder):

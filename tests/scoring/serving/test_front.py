@@ -10,8 +10,7 @@ from django.conf import settings
 from redis import Redis
 
 from experiments.assignment.plan import Plan, VersionPlan
-from experiments.events.rows import decode_rows
-from experiments.events.stream import ROWS_FIELD, shard_name, stream_key
+from experiments.events.stream import shard_name, stream_key
 from experiments.gateway.units import UnitHasher
 from tests.config.shops import FrontShop
 from tests.experiments.assignment import plans
@@ -58,8 +57,7 @@ def test_a_front_is_ready_once_its_models_are_and_logs_what_it_serves(
     assert not {item["item_id"] for item in told["items"]} & set(ITEMS[:2])
     key = stream_key(shard_name(0))
     wait_for(lambda: redis_client.xlen(key) > 0)
-    [(_, fields)] = redis_client.xrange(key)
-    rows = decode_rows(fields[ROWS_FIELD])
+    rows = kitchen.rows_of(redis_client.xrange(key))
     assert [row.name for row in rows] == ["served"] * 10 + ["exposure"]
     assert {row.request_id for row in rows} == {told["request_id"]}
     assert {row.unit_key for row in rows} == {UnitHasher(settings.UNIT_KEY).hash("u1")}

@@ -17,6 +17,7 @@ from experiments.gateway.errors import ForbiddenError, MalformedError
 from models_registry.errors import InvalidError, NotFoundError
 from scoring.serving.models_cache import ModelCache
 from scoring.serving.ranking import Ranker
+from scoring.serving.services import Answer, Ask
 from tests.scoring.serving import kitchen
 from tests.scoring.serving.kitchen import (
     ITEMS,
@@ -35,8 +36,8 @@ Shelf = dict[int, VersionPlan]
 NOBODY = "unix:///nonexistent/redis.sock"
 
 
-def ids(answer: dict[str, object]) -> list[str]:
-    return [item["item_id"] for item in answer["items"]]  # type: ignore[index, attr-defined]
+def ids(answer: Answer) -> list[str]:
+    return [item.item_id for item in answer.items]
 
 
 @pytest.fixture
@@ -58,16 +59,17 @@ def test_a_list_says_where_it_came_from(
 ) -> None:
     remember(redis_client, "u1", ITEMS[4], ITEMS[5])
     answer = cook(neighbours, redis_url, lambda k: k.ask("u1", k=3))
-    assert answer["experiment"] == "home-page"
-    assert answer["phase"] == 1
-    assert answer["variant"] == "v0"
-    assert answer["reason"] == "SPLIT"
-    assert (answer["model"], answer["version"]) == ("home", NEIGHBOURS)
-    assert answer["fallback"] == "none"
+    assert answer.experiment == "home-page"
+    assert answer.phase == 1
+    assert answer.variant == "v0"
+    assert answer.reason == "SPLIT"
+    assert (answer.model, answer.version) == ("home", NEIGHBOURS)
+    assert answer.fallback == "none"
     assert len(ids(answer)) == 3
-    assert [i["position"] for i in answer["items"]] == [1, 2, 3]  # type: ignore[index, attr-defined]
-    assert {i["propensity"] for i in answer["items"]} == {1.0}  # type: ignore[index, attr-defined]
-    scores = [i["score"] for i in answer["items"]]  # type: ignore[index, attr-defined]
+    assert [i.position for i in answer.items] == [1, 2, 3]
+    assert {i.propensity for i in answer.items} == {1.0}
+    scores = [i.score for i in answer.items if i.score is not None]
+    assert len(scores) == 3
     assert scores == sorted(scores, reverse=True)
     assert ITEMS[6] in ids(answer)
 
@@ -84,8 +86,8 @@ def test_a_unit_gets_the_variant_that_assignment_gives_it(
         for n in range(50):
             answer = await k.ask(f"u{n}")
             expected = assign(split.placements["home"], f"u{n}", {}, NOW)
-            assert answer["variant"] == expected.variant
-            assert answer["version"] == expected.version_id
+            assert answer.variant == expected.variant
+            assert answer.version == expected.version_id
 
     cook(split, redis_url, meal)
 
@@ -118,7 +120,7 @@ def test_what_happened_after_the_asked_time_is_unknown(
     remember(redis_client, "u1", ITEMS[20])
     before = datetime.fromtimestamp(NOW - 7200, UTC).isoformat()
     answer = cook(neighbours, redis_url, lambda k: k.ask(timestamp=before))
-    assert answer["fallback"] == "no_history"
+    assert answer.fallback == "no_history"
 
 
 def test_a_timestamp_needs_the_scope_simulate(split: Plan, redis_url: str) -> None:
@@ -154,8 +156,8 @@ def test_no_list_ever_breaks_a_rule(
     if candidates is not None:
         body["candidates"] = sorted(candidates)
 
-    async def meal(kit: Kitchen) -> dict[str, object]:
-        return await kit.ask(k=k, dry_run=True, **body)
+    async def meal(kit: Kitchen) -> Answer:
+        return await kit.ask("u1", **body, k=k, dry_run=True)
 
     answer = cook(content, NOBODY, meal)
     listed = ids(answer)
@@ -164,8 +166,8 @@ def test_no_list_ever_breaks_a_rule(
     assert set(listed) <= allowed
     assert len(listed) == len(set(listed))
     assert len(listed) == min(k, len(allowed)), "popularity fills what it may"
-    assert (answer["fallback"] == "empty") == (not listed)
-    assert answer["variant"] == "v0"
+    assert (answer.fallback == "empty") == (not listed)
+    assert answer.variant == "v0"
 
 
 def test_a_unit_without_history_gets_popular_items_in_its_own_variant(
@@ -173,11 +175,11 @@ def test_a_unit_without_history_gets_popular_items_in_its_own_variant(
 ) -> None:
     async def meal(k: Kitchen) -> None:
         answer = await k.ask("new")
-        assert answer["fallback"] == "no_history"
-        assert answer["variant"] == "v0"
-        assert answer["version"] == NEIGHBOURS
+        assert answer.fallback == "no_history"
+        assert answer.variant == "v0"
+        assert answer.version == NEIGHBOURS
         assert len(ids(answer)) == 10
-        assert {i["score"] for i in answer["items"]} == {None}  # type: ignore[index, attr-defined]
+        assert {i.score for i in answer.items} == {None}
         rows = await k.rows("served")
         assert {row.fallback for row in rows} == {"no_history"}
         assert {row.model_version for row in rows} == {f"home/{NEIGHBOURS}"}
@@ -189,9 +191,9 @@ def test_a_list_the_model_begins_is_filled_behind_it(
     neighbours: Plan, redis_url: str
 ) -> None:
     answer = cook(neighbours, redis_url, lambda k: k.ask(k=30, history=[ITEMS[0]]))
-    scores = [i["score"] for i in answer["items"]]  # type: ignore[index, attr-defined]
+    scores = [i.score for i in answer.items]
     own = [score for score in scores if score is not None]
-    assert answer["fallback"] == "too_few"
+    assert answer.fallback == "too_few"
     assert len(scores) == 29
     assert 0 < len(own) < 29
     assert scores[: len(own)] == own
@@ -206,8 +208,8 @@ def test_a_version_that_cannot_be_loaded_keeps_its_variant(
 
     async def meal(k: Kitchen) -> None:
         answer = await k.ask()
-        assert answer["fallback"] == "model_unavailable"
-        assert (answer["variant"], answer["version"]) == ("v0", 9)
+        assert answer.fallback == "model_unavailable"
+        assert (answer.variant, answer.version) == ("v0", 9)
         assert len(ids(answer)) == 10
         assert "can't be read" in k.models.failures[9]
 
@@ -218,7 +220,7 @@ def test_a_model_that_fails_does_not_take_the_page_with_it(
     neighbours: Plan, redis_url: str
 ) -> None:
     class Broken(Ranker):
-        def rank(self, *_: object, **__: object) -> Never:  # type: ignore[override]
+        def rank(self, *_: object, **__: object) -> Never:
             raise ZeroDivisionError
 
     def load(version: VersionPlan) -> Ranker:
@@ -230,7 +232,7 @@ def test_a_model_that_fails_does_not_take_the_page_with_it(
         return ranker
 
     answer = cook(neighbours, redis_url, lambda k: k.ask(), models=ModelCache(load))
-    assert answer["fallback"] == "model_failed"
+    assert answer.fallback == "model_failed"
     assert len(ids(answer)) == 10
 
 
@@ -243,7 +245,7 @@ def test_every_item_listed_is_logged_with_its_position(
         assert [row.item_id for row in rows] == ids(answer)
         assert [row.position for row in rows] == [*range(1, 11)]
         first = rows[0]
-        assert first.request_id == answer["request_id"]
+        assert first.request_id == answer.request_id
         assert first.propensity == 1.0
         assert first.placement == "home"
         assert (first.experiment, first.phase, first.variant) == ("home-page", 1, "v0")
@@ -259,7 +261,7 @@ def test_an_empty_list_is_logged_too(neighbours: Plan, redis_url: str) -> None:
     async def meal(k: Kitchen) -> None:
         answer = await k.ask(candidates=["no-such-item"])
         assert ids(answer) == []
-        assert answer["fallback"] == "empty"
+        assert answer.fallback == "empty"
         [row] = await k.rows("served")
         assert (row.item_id, row.position, row.fallback) == (None, None, "empty")
 
@@ -317,11 +319,11 @@ def test_lists_go_on_while_redis_is_away(neighbours: Plan, redis_url: str) -> No
     async def meal(k: Kitchen) -> None:
         for n in range(5):
             answer = await k.ask(f"u{n}")
-            assert answer["variant"] == "v0"
+            assert answer.variant == "v0"
             assert len(ids(answer)) == 10
-            assert answer["fallback"] == "no_history"
+            assert answer.fallback == "no_history"
         with_history = await k.ask("u1", history=[ITEMS[3]], k=1)
-        assert with_history["fallback"] == "none"
+        assert with_history.fallback == "none"
 
     cook(neighbours, NOBODY, meal)
 
@@ -420,10 +422,10 @@ def test_a_version_that_failed_to_load_is_tried_again(
         return models_cache.load_ranker(version)
 
     async def meal(k: Kitchen) -> None:
-        assert (await k.ask("u1"))["fallback"] == "model_unavailable"
+        assert (await k.ask("u1")).fallback == "model_unavailable"
         broken[0] = False
         await asyncio.to_thread(wait_for, lambda: k.models.get(NEIGHBOURS) is not None)
-        assert (await k.ask("u1", history=[ITEMS[3]], k=1))["fallback"] == "none"
+        assert (await k.ask("u1", history=[ITEMS[3]], k=1)).fallback == "none"
         assert not k.models.failures
 
     cook(neighbours, redis_url, meal, models=ModelCache(load))
@@ -444,8 +446,6 @@ def test_a_slow_model_ranks_in_a_thread_with_the_same_answer(
 
 
 def test_answers_and_asks_agree_with_the_contract() -> None:
-    from scoring.serving.services import Answer, Ask
-
     assert [f.name for f in msgspec.structs.fields(Answer)] == [
         "request_id",
         "placement",

@@ -7,7 +7,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from experiments.events.rows import EventRow, rows_to_table
-from scoring.training.interactions import clean, names_read
+from scoring.engine.protocol import Interactions
+from scoring.training.interactions import Cleaning, clean, names_read
 from scoring.training.parameters import (
     RunParameters,
     RunParametersError,
@@ -18,7 +19,9 @@ from tests.scoring import shop
 HOUR = timedelta(hours=1)
 
 
-def cleaned(rows: list[EventRow], **parameters: object):
+def cleaned(
+    rows: list[EventRow], **parameters: object
+) -> tuple[Interactions, Cleaning]:
     table = rows_to_table(rows, shop.SHARD, 1)
     return clean(table, RunParameters(**parameters))  # type: ignore[arg-type]
 

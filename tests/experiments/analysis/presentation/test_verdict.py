@@ -9,9 +9,15 @@ from experiments.analysis.presentation import plots, wording
 from experiments.analysis.presentation.banner import Banner, Facts, Reader
 from experiments.analysis.presentation.report import ReportPage, present
 from experiments.analysis.presentation.verdict import banner
-from experiments.analysis.results import MetricResult, ReportContent
+from experiments.analysis.results import (
+    Interval,
+    MetricResult,
+    PairResult,
+    ReportContent,
+)
 from tests.page_content import content
 
+MINUS = "\u2212"
 READER = Reader(may_ship=True, may_keep=True)
 
 
@@ -44,7 +50,7 @@ def _primary(name: str) -> MetricResult:
 def test_an_effect_is_a_clause_a_reader_understands(
     name: str, estimate: float | None, clause: str
 ) -> None:
-    assert wording.effect(_primary(name), estimate) == clause
+    assert wording.clause(_primary(name), estimate) == clause
 
 
 def test_ship_gives_the_interval_the_guardrails_and_the_other_variant() -> None:
@@ -96,6 +102,35 @@ def test_a_report_without_variants_or_metrics_still_reads() -> None:
     assert page.forest is None
 
 
+def test_a_failed_check_is_named_by_what_is_wrong_not_by_what_should_hold() -> None:
+    for code, trouble in wording.TROUBLES.items():
+        what = content("no_verdict")
+        check = msgspec.structs.replace(what.checks[0], code=code)
+        page = _page(msgspec.structs.replace(what, checks=(check, *what.checks[1:])))
+        assert page.banner.sentence == f"Do not read these results: {trouble}"
+        assert page.health[0].title == wording.upper_first(trouble)
+    what = content("no_verdict")
+    check = msgspec.structs.replace(what.checks[0], code="new", title="All is well")
+    page = _page(msgspec.structs.replace(what, checks=(check,)))
+    assert page.banner.sentence.endswith("a check failed (all is well)")
+
+
+def test_the_calendar_does_not_speak_against_shipping() -> None:
+    what = content("ship")
+    look = next(r for r in what.verdict.reasons if r.code == "planned_looks")
+    verdict = msgspec.structs.replace(
+        what.verdict, against=(look.sentence, "Lists take longer.")
+    )
+    page = _page(msgspec.structs.replace(what, verdict=verdict))
+    assert page.against == ("Lists take longer.",)
+
+
+def test_two_that_qualify_are_shown_against_each_other() -> None:
+    pair = PairResult("c", "b", Interval(0.01, -0.02, 0.04, 0.3, "ok", "score"))
+    what = msgspec.structs.replace(content("not_distinguishable"), pairs=(pair,))
+    assert f"C against B: {MINUS}2.0% to +4.0%." in _banner(what).reasons
+
+
 def test_too_few_shoppers_draw_no_interval() -> None:
     what = content("keep_running")
     few = tuple(
@@ -127,6 +162,18 @@ def test_guardrails_show_no_p_value_and_their_limit_points_to_harm() -> None:
 
 def replace_direction(metric: MetricResult) -> MetricResult:
     return msgspec.structs.replace(metric, direction="increase")
+
+
+def test_a_guardrail_with_a_margin_in_points_is_shown_in_points() -> None:
+    what = content("ship")
+    guardrail = msgspec.structs.replace(
+        what.metrics[2], margin=0.002, margin_scale="absolute"
+    )
+    page = _page(msgspec.structs.replace(what, metrics=(what.metrics[0], guardrail)))
+    rows = page.groups[-1].metrics[0]
+    assert rows.control == "Control 1.23%, limit +0.20 points"
+    assert rows.rows[0].change == f"{MINUS}0.03 points"
+    assert rows.rows[0].bounds == f"{MINUS}0.11 to +0.04 points"
 
 
 def test_charts_carry_the_pages_colours_and_nothing_a_strict_policy_forbids() -> None:

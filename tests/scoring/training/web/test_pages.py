@@ -7,7 +7,7 @@ from pytest_django import DjangoAssertNumQueries
 from models_registry.models import Evaluation, Job, JobState, Version
 from tests import pages
 
-pytestmark = [pytest.mark.django_db, pytest.mark.urls("tests.urls")]
+pytestmark = [pytest.mark.django_db]
 
 
 def _client(role: str) -> Client:
