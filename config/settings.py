@@ -128,6 +128,7 @@ INSTALLED_APPS = [
     "scoring.serving",
 ]
 MIDDLEWARE = [
+    "config.security.ClientAddressMiddleware",
     "django.middleware.security.SecurityMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",
     "django.contrib.sessions.middleware.SessionMiddleware",
