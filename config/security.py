@@ -1,6 +1,7 @@
 """Security headers of pages: a strict policy for ours, a looser one for the admin."""
 
 from collections.abc import Callable
+from ipaddress import ip_address
 
 from django.http import HttpRequest, HttpResponse
 
@@ -17,6 +18,34 @@ VENDORED = (
     "worker-src 'self' blob:"
 )
 VENDORED_PREFIXES = ("/admin/", "/api/docs/")
+
+
+class ClientAddressMiddleware:
+    """Gives Django the address of the client behind the front.
+
+    Over the unix socket there is no peer address, and only the front can reach it:
+    the last entry of ``X-Forwarded-For`` is then the peer that the front saw.
+    """
+
+    def __init__(self, get_response: Callable[[HttpRequest], HttpResponse]) -> None:
+        self.get_response = get_response
+
+    def __call__(self, request: HttpRequest) -> HttpResponse:
+        """Answer, with ``REMOTE_ADDR`` set."""
+        forwarded = request.META.get("HTTP_X_FORWARDED_FOR", "")
+        if forwarded and not _is_address(request.META.get("REMOTE_ADDR", "")):
+            last = forwarded.rpartition(",")[2].strip().strip("[]")
+            if _is_address(last):
+                request.META["REMOTE_ADDR"] = last
+        return self.get_response(request)
+
+
+def _is_address(text: str) -> bool:
+    try:
+        ip_address(text)
+    except ValueError:
+        return False
+    return True
 
 
 class ContentSecurityPolicyMiddleware:

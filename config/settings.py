@@ -128,6 +128,7 @@ INSTALLED_APPS = [
     "scoring.serving",
 ]
 MIDDLEWARE = [
+    "config.security.ClientAddressMiddleware",
     "django.middleware.security.SecurityMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",
     "django.contrib.sessions.middleware.SessionMiddleware",
@@ -252,6 +253,13 @@ UNFOLD = {
     "SITE_HEADER": "Shipworthy",
     "SITE_SYMBOL": "directions_boat",
     "SITE_URL": "/",
+    "SITE_FAVICONS": [
+        {
+            "rel": "icon",
+            "type": "image/svg+xml",
+            "href": lambda _request: static("shipworthy/icon.svg"),
+        },
+    ],
     "SHOW_HISTORY": True,
     "STYLES": [lambda _request: static("shipworthy/admin.css")],
     "SIDEBAR": {

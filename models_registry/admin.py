@@ -4,6 +4,7 @@ from typing import TypeVar
 
 from django import forms
 from django.contrib import admin, messages
+from django.contrib.auth.models import User
 from django.db.models import Model as DatabaseModel
 from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
@@ -137,7 +138,7 @@ class VersionAdmin(ReadOnly, ModelAdmin[Version]):
         """Whoever may move aliases, for a version that is not the champion."""
         if not request.user.has_perm("models_registry.change_alias"):
             return False
-        version = Version.objects.filter(pk=object_id).first()
+        version = Version.objects.filter(pk=object_id or 0).first()
         return version is not None and version != live_version(version.model, CHAMPION)
 
     @action(
@@ -158,7 +159,7 @@ class VersionAdmin(ReadOnly, ModelAdmin[Version]):
                     version.model,
                     CHAMPION,
                     version,
-                    by=request.user,
+                    by=request.user if isinstance(request.user, User) else None,
                     reason=form.cleaned_data["reason"],
                     expected_version=seen,
                 )

@@ -64,7 +64,7 @@ def create_job(
         kind=kind,
         title=title,
         parameters=dict(parameters),
-        created_by=by,  # type: ignore[misc]  # the user model is settable
+        created_by=by,
     )
 
 

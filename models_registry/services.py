@@ -150,7 +150,7 @@ def move_alias(
         alias_name=name,
         from_version=present,
         to_version=version,
-        moved_by=by,  # type: ignore[misc]  # the user model is settable
+        moved_by=by,
         reason=reason.strip(),
         report=report,
     )

@@ -1,6 +1,7 @@
 """Runs the main job in the installation's environment (``-m config.demo.main``)."""
 
 import argparse
+import errno
 import json
 import sys
 import time
@@ -13,6 +14,7 @@ django.setup()
 
 from rich.console import Console  # noqa: E402 - Django must be ready first
 
+from config.demo.api import ApiError  # noqa: E402
 from config.demo.job import (  # noqa: E402
     EXPERIMENT,
     PRIMARY,
@@ -55,8 +57,16 @@ def main() -> int:
     try:
         report = job.run()
         truth = _truth(world, job, console)
-    except (DemoError, StorefrontError, ShipworthyError) as error:
+    except (ApiError, DemoError, StorefrontError, ShipworthyError) as error:
         console.print(f"[bold]The demo stopped:[/bold] {error}")
+        return 1
+    except OSError as error:
+        if error.errno != errno.ENOSPC:
+            raise
+        console.print(
+            f"[bold]No disk space is left[/bold] in {data_dir()}: free some, then run "
+            "the demo again; it starts from a clean shop."
+        )
         return 1
     summary = _summary(report, truth, known["url"], time.time() - arguments.started)
     _print(console, report, truth, summary)

@@ -122,13 +122,13 @@ class PlanHolder:
         return True
 
     async def follow(self, redis: Redis, poll_seconds: float) -> None:
-        """Take every published plan, for ever: on notice, and by looking."""
+        """Take every published plan until cancelled: on notice, and by looking."""
         away = False
-        while True:
+        while not _cancelled():
             try:
                 async with redis.pubsub(ignore_subscribe_messages=True) as notices:
                     await notices.subscribe(CHANNEL)
-                    while True:
+                    while not _cancelled():
                         await self.refresh(redis)
                         away = False
                         await notices.get_message(timeout=poll_seconds)
@@ -136,6 +136,9 @@ class PlanHolder:
                 if not away:
                     logger.warning("The plan cannot be followed: %s", error)
                 away = True
+                await asyncio.sleep(poll_seconds)
+            except Exception:  # a fault of ours may not end the following
+                logger.exception("The plan cannot be followed")
                 await asyncio.sleep(poll_seconds)
 
     async def _take(self, plan: Plan) -> bool:
@@ -150,6 +153,12 @@ class PlanHolder:
         self._plan = plan
         self._confirmed_at = plan.built_at
         return True
+
+
+def _cancelled() -> bool:
+    """Whether this task was asked to end; a client's own timeout may eat the error."""
+    task = asyncio.current_task()
+    return task is not None and task.cancelling() > 0
 
 
 def _save(path: Path, text: bytes) -> None:

@@ -33,6 +33,7 @@ def application(
         "length": len(body),
         "digest": hashlib.sha256(body).hexdigest(),
         "headers": {k: v for k, v in environ.items() if k.startswith("HTTP_")},
+        "client": environ.get("REMOTE_ADDR"),
         "type": environ.get("CONTENT_TYPE", ""),
     }
     answer = json.dumps(seen).encode()

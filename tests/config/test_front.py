@@ -2,6 +2,8 @@
 
 import gzip
 import json
+import subprocess
+import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -325,3 +327,14 @@ def test_a_front_starts_without_a_plan_and_then_without_redis(
     with running(FrontShop(tmp_path, away)) as alone:
         assert ask(alone).status == 200
         assert not json.loads(alone.call("GET", "/readyz").body)["redis"]["ok"]
+
+
+def test_the_front_loads_neither_torch_nor_djangos_apps() -> None:
+    code = (
+        "import sys, config.front; from django.apps import apps;"
+        "print(apps.ready, 'torch' in sys.modules, 'django.db.models' in sys.modules)"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, check=True, text=True
+    )
+    assert done.stdout.split() == ["False", "False", "False"]

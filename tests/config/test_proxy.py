@@ -81,6 +81,10 @@ def test_the_site_learns_host_and_client(front: FrontShop) -> None:
     assert headers["HTTP_X_FORWARDED_PROTO"] == "http"
 
 
+def test_the_site_itself_sees_no_address(front: FrontShop) -> None:
+    assert seen(front, "GET", "/")["client"] == ""
+
+
 def test_what_belongs_to_a_connection_is_not_passed_on(front: FrontShop) -> None:
     sent = {"Connection": "keep-alive, X-Secret", "X-Secret": "1", "TE": "trailers"}
     headers = seen(front, "GET", "/", headers=sent)["headers"]

@@ -11,7 +11,7 @@ from config.installation import Installation, InstallationBusyError
 from config.process import ProcessError
 from config.supervisor import Supervisor, interruptible
 
-LEAST_DISK_MB = 1_500
+LEAST_DISK_MB = 600
 
 
 class Command(BaseCommand):

@@ -182,8 +182,9 @@ def _spark(facts: Facts) -> Spark | None:
         return None
     settled = points[len(points) // 3 :]
     bounds = [b for p in settled for b in p if b is not None]
-    low = max(-SPARK_REACH, min(0.0, *bounds))
-    high = min(SPARK_REACH, max(0.0, *bounds))
+    estimates = [p[0] for p in settled]
+    low = min(max(-SPARK_REACH, min(0.0, *bounds)), *estimates)
+    high = max(min(SPARK_REACH, max(0.0, *bounds)), *estimates)
     room = (high - low) or 1.0
 
     def x(i: int) -> str:

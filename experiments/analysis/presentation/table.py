@@ -118,7 +118,7 @@ def _scale(metrics: Sequence[MetricResult]) -> tuple[float, float]:
         bound
         for metric in metrics
         for result in metric.variants
-        if (effect := wording.effect(metric, result)) is not None
+        if (effect := wording.shown_effect(metric, result)) is not None
         for bound in (
             effect.lower,
             effect.upper,
@@ -161,7 +161,7 @@ def _row(
     result: VariantResult,
     scale: tuple[float, float],
 ) -> Row:
-    effect = wording.effect(metric, result)
+    effect = wording.shown_effect(metric, result)
     return Row(
         letter=variant.letter,
         slot=charts.slot(variant.letter),
@@ -183,7 +183,7 @@ def _bar(
     result: VariantResult,
     scale: tuple[float, float],
 ) -> IntervalBar | None:
-    effect = wording.effect(metric, result)
+    effect = wording.shown_effect(metric, result)
     if (
         effect is None
         or effect.estimate is None

@@ -33,7 +33,7 @@ def _ship(facts: Facts, reader: Reader) -> Banner:
     result = facts.result(facts.primary, winner.key)
     effect = result.relative if result else None
     gain = (
-        wording.effect(facts.primary, effect.estimate)
+        wording.clause(facts.primary, effect.estimate)
         if facts.primary and effect
         else "it does best"
     )
@@ -189,7 +189,7 @@ def _no_verdict(facts: Facts) -> Banner:
 
 def _decided(facts: Facts, decided: Decided, reader: Reader) -> Banner:
     when = numbers.moment(decided.at)
-    who = decided.by or "the platform"
+    who = decided.by or "An API key"
     reasons = []
     if decided.against_rule:
         reasons.append("Decided against the rule.")

@@ -82,7 +82,7 @@ def listed(names: list[str]) -> str:
     return f"{', '.join(names[:-1])} and {names[-1]}"
 
 
-def effect(metric: MetricResult, estimate: float | None) -> str:
+def clause(metric: MetricResult, estimate: float | None) -> str:
     """An effect as a clause: ``13% more shoppers click a recommendation``."""
     if estimate is None:
         return f"{lower_first(metric.name)} cannot be compared yet"
@@ -132,7 +132,7 @@ def is_absolute(metric: MetricResult) -> bool:
     return metric.role == "guardrail" and metric.margin_scale == "absolute"
 
 
-def effect(metric: MetricResult, result: VariantResult) -> Interval | None:
+def shown_effect(metric: MetricResult, result: VariantResult) -> Interval | None:
     """The change a row shows: relative, or absolute where its limit is."""
     return result.absolute if is_absolute(metric) else result.relative
 
@@ -141,19 +141,15 @@ def change(metric: MetricResult, amount: float | None) -> str:
     """A change as its row words it: ``+2.8%``, ``+0.4 points``."""
     if amount is None or not is_absolute(metric):
         return numbers.change(amount)
-    if metric.unit == "share":
-        return numbers.signed(amount * 100, 1, " points")
-    return numbers.signed(amount, 2)
+    return numbers.absolute(amount, metric.unit)
 
 
 def row_bounds(metric: MetricResult, result: VariantResult) -> str:
     """The interval of a row's change, in words."""
-    shown = effect(metric, result)
+    shown = shown_effect(metric, result)
     if shown is None or not is_absolute(metric):
         return bounds(shown)
-    if shown.lower is None or shown.upper is None:
-        return "no bounds yet"
-    return f"{change(metric, shown.lower)} to {change(metric, shown.upper)}"
+    return numbers.absolute_interval(shown.lower, shown.upper, metric.unit)
 
 
 def limit(metric: MetricResult) -> float | None:

@@ -48,6 +48,7 @@ class DraftInline(TabularInline):
     """Rows that may be edited only while the experiment is a draft."""
 
     extra = 0
+    hide_title = True
 
     def has_change_permission(
         self, request: HttpRequest, obj: Experiment | None = None

@@ -160,7 +160,9 @@ def test_a_placement_whose_model_has_no_version_fails_alone() -> None:
     assert json.loads(ask(f"{ALL}/empty", plan=made).body)["errorCode"] == "GENERAL"
 
 
-@pytest.mark.parametrize(("key", "status"), [("", 401), (KEYS.catalogue, 403)])
+@pytest.mark.parametrize(
+    ("key", "status"), [("", 401), (KEYS.catalogue, 403)], ids=["none", "scope"]
+)
 def test_a_wrong_key_is_refused_without_a_body(key: str, status: int) -> None:
     response = ask(ALL, key=key)
     assert (response.status, response.body) == (status, b"")

@@ -161,6 +161,7 @@ def test_a_lake_refuses_a_rival_commit_of_the_same_app(lake: Path) -> None:
         encode_rows([row(value=Decimal("0.00001"))]),
         encode_rows([row(position=2**40)]),
     ],
+    ids=["empty", "no-zstd", "cut", "short-unit", "no-uuid", "money", "position"],
 )
 def test_a_poison_entry_is_buried_and_the_rest_is_logged(
     lake: Path, redis_client: redis_module.Redis, poison: bytes

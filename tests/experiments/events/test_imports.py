@@ -224,6 +224,7 @@ def test_a_truncated_gzip_file_gives_its_whole_rows_and_says_so(
         (HEADER.encode("utf-16"), "UTF-16"),
         (b"ts,customer,code,qty\n", "needs this column; the file has ts, customer"),
     ],
+    ids=["empty", "header only", "gzip of nothing", "no gzip", "UTF-16", "column"],
 )
 @pytest.mark.usefixtures("lake")
 def test_an_unusable_file_gives_one_line_and_status_two(

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 from django.test import override_settings
 
-from experiments.assignment.plan import VersionPlan
+from experiments.assignment.plan import Plan, VersionPlan
 from tests.scoring.serving import kitchen
 
 
@@ -25,3 +25,10 @@ def shelf(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[int, Versio
             kitchen.POPULARITY: kitchen.put_version(kitchen.POPULARITY, "popularity"),
             kitchen.NEIGHBOURS: kitchen.put_version(kitchen.NEIGHBOURS, "item_knn"),
         }
+
+
+@pytest.fixture
+def neighbours(shelf: dict[int, VersionPlan]) -> Plan:
+    """Everybody gets the neighbours, in an experiment."""
+    rule = kitchen.experiment(kitchen.NEIGHBOURS)
+    return kitchen.plan(kitchen.placement(rule), *shelf.values())

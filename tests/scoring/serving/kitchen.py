@@ -226,3 +226,7 @@ def remember(redis: SyncRedis, unit_id: str, *item_ids: str) -> None:
             for n, item_id in enumerate(item_ids)
         ],
     )
+
+
+def ids(answer: Answer) -> list[str]:
+    return [item.item_id for item in answer.items]

@@ -1,4 +1,5 @@
-import io
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -6,7 +7,7 @@ from django.core.management import CommandError, call_command
 
 from models_registry.models import Alias, Job, JobState, Version
 from scoring.training.services import request_training
-from tests.scoring.training.worker import training_worker
+from tests.scoring.training.worker import ROOT, environment, training_worker
 from tests.waiting import wait_for
 
 pytestmark = [
@@ -16,19 +17,26 @@ pytestmark = [
 
 
 def test_a_worker_trains_what_the_command_line_asks_for(tmp_path: Path) -> None:
-    told = io.StringIO()
     with training_worker(tmp_path):
-        call_command(
-            "train",
-            *("--model", "home", "--kind", "popularity"),
-            *("--param", "half_life_days=7", "--wait"),
-            stdout=told,
+        told = subprocess.run(
+            [
+                *(sys.executable, "manage.py", "train", "--wait"),
+                *("--model", "home", "--kind", "popularity"),
+                *("--param", "half_life_days=7"),
+            ],
+            cwd=ROOT,
+            env=environment(),
+            capture_output=True,
+            text=True,
+            timeout=60,
+            check=False,
         )
+        assert told.returncode == 0, told.stderr
         transformer = request_training(
             "home", "transformer", {"epochs": 1, "width": 8, "length": 10}
         )
         wait_for(lambda: _state(transformer) in {"succeeded", "failed"}, 60)
-    assert "home version 1, NDCG" in told.getvalue()
+    assert "home version 1, NDCG" in told.stdout
     transformer.refresh_from_db()
     assert transformer.state == JobState.SUCCEEDED, transformer.error
     version = Version.objects.get(number=2)

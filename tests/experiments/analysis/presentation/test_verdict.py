@@ -50,7 +50,7 @@ def _primary(name: str) -> MetricResult:
 def test_an_effect_is_a_clause_a_reader_understands(
     name: str, estimate: float | None, clause: str
 ) -> None:
-    assert wording.effect(_primary(name), estimate) == clause
+    assert wording.clause(_primary(name), estimate) == clause
 
 
 def test_ship_gives_the_interval_the_guardrails_and_the_other_variant() -> None:
@@ -162,6 +162,18 @@ def test_guardrails_show_no_p_value_and_their_limit_points_to_harm() -> None:
 
 def replace_direction(metric: MetricResult) -> MetricResult:
     return msgspec.structs.replace(metric, direction="increase")
+
+
+def test_a_guardrail_with_a_margin_in_points_is_shown_in_points() -> None:
+    what = content("ship")
+    guardrail = msgspec.structs.replace(
+        what.metrics[2], margin=0.002, margin_scale="absolute"
+    )
+    page = _page(msgspec.structs.replace(what, metrics=(what.metrics[0], guardrail)))
+    rows = page.groups[-1].metrics[0]
+    assert rows.control == "Control 1.23%, limit +0.20 points"
+    assert rows.rows[0].change == f"{MINUS}0.03 points"
+    assert rows.rows[0].bounds == f"{MINUS}0.11 to +0.04 points"
 
 
 def test_charts_carry_the_pages_colours_and_nothing_a_strict_policy_forbids() -> None:
