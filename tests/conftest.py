@@ -48,9 +48,9 @@ def pytest_unconfigure() -> None:
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Tests of one running product share an xdist worker, so that one is started."""
+    """Tests of a running product, or in a browser, share an xdist worker."""
     for item in items:
-        if "installation" in getattr(item, "fixturenames", ()):
+        if {"installation", "chromium"} & set(getattr(item, "fixturenames", ())):
             item.add_marker(pytest.mark.xdist_group("installation"))
 
 
@@ -136,9 +136,9 @@ def installation() -> Iterator[Supervisor]:
         yield product
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def chromium() -> Iterator["Browser"]:
-    """The system's Chromium, headless."""
+    """The system's Chromium, for one module: its event loop stays in the thread."""
     from playwright.sync_api import sync_playwright
 
     # Playwright's loop runs in this thread, which Django takes for asynchronous code.

@@ -5,6 +5,7 @@ import os
 import subprocess
 import sys
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -50,6 +51,12 @@ def exists(module: str) -> bool:
         return False
 
 
+def parsed(path: Path) -> ast.Module:
+    """The file's tree; in a thread, whose stack no earlier test has used."""
+    with ThreadPoolExecutor(1) as pool:
+        return pool.submit(ast.parse, path.read_text()).result()
+
+
 def functions(tree: ast.AST) -> Iterator[Function]:
     for node in ast.walk(tree):
         if isinstance(node, Function):
@@ -93,7 +100,7 @@ def test_no_function_is_longer_than_a_screen() -> None:
     long = {
         f"{path.relative_to(ROOT)}:{function.lineno} {function.name}": lines
         for path in sources(*FOLDERS)
-        for function in functions(ast.parse(path.read_text()))
+        for function in functions(parsed(path))
         if (lines := length(function)) > FUNCTION_LINES
     }
     assert not long
@@ -117,7 +124,7 @@ def test_web_processes_never_load_torch(module: str) -> None:
 def test_every_statistics_module_names_its_sources(path: Path) -> None:
     docstrings = [
         ast.get_docstring(node) or ""
-        for node in ast.walk(ast.parse(path.read_text()))
+        for node in ast.walk(parsed(path))
         if isinstance(node, (ast.Module, ast.ClassDef, ast.FunctionDef))
     ]
     assert any("References" in text for text in docstrings)

@@ -25,7 +25,8 @@ def true_values(
     before, so a shopper's chance is 1 - prod(1 - p) over visits and slots.
     """
     rng = np.random.default_rng((shop.parameters.seed, 3))
-    chosen = rng.choice(shop.parameters.shoppers, sample, replace=False)
+    everybody = shop.parameters.shoppers
+    chosen = rng.choice(everybody, min(sample, everybody), replace=False)
     pasts = {int(s): _views(shop, int(s)) for s in chosen}
     return {
         name: float(

@@ -79,6 +79,7 @@ def test_the_demo_goes_from_a_log_to_a_decision_and_leaves_nothing_running(
     assert processes_of(str(data_dir)) == []
 
 
+@pytest.mark.faults
 def test_ctrl_c_at_any_moment_leaves_no_process_and_the_next_run_starts_clean(
     data_dir: Path,
 ) -> None:
@@ -103,6 +104,7 @@ def test_a_log_that_is_no_file_is_refused_before_anything_starts(
     assert "nowhere.csv is no file" in said
 
 
+@pytest.mark.faults
 def test_the_site_stays_until_it_is_interrupted(data_dir: Path) -> None:
     with started(data_dir, "--port", "18700") as job:
         assert job.stdout

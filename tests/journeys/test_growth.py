@@ -3,6 +3,7 @@
 import csv
 import json
 import random
+import re
 import urllib.request
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -99,7 +100,7 @@ def fill_experiment(page: Page) -> None:
 
 def press(page: Page, label: str) -> None:
     """An action of the experiment's page in the admin."""
-    page.get_by_role("link", name=label, exact=True).click()
+    page.locator("a", has_text=re.compile(rf"{label}\s*$")).first.click()
 
 
 def create_placement(page: Page, base: str) -> None:
