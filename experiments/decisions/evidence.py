@@ -184,6 +184,8 @@ def number(value: float, scale: Scale) -> str:
 
 
 def figure(estimate: float, lower: float, upper: float, scale: Scale) -> str:
-    """Return an effect with its interval as people read it."""
+    """Return an effect with its interval as people read it; empty: there is none."""
+    if math.isnan(estimate) and math.isnan(lower) and math.isnan(upper):
+        return ""
     low, high = number(lower, scale), number(upper, scale)
     return f"{number(estimate, scale)} ({low} to {high})"

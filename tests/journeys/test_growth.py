@@ -81,8 +81,8 @@ def log_in(page: Page, shop: dict[str, Any], role: str) -> None:
 
 
 def fill_experiment(page: Page) -> None:
-    page.fill("#id_name", "Start-page list")
-    page.fill("#id_key", "start-page-list")
+    page.locator("#id_name").press_sequentially("Start-page list")
+    expect(page.locator("#id_key")).to_have_value("start-page-list")
     page.select_option("#id_placement", label="Start page")
     for row, (key, version, control) in enumerate(
         (("popular", "popularity v1", True), ("together", "item-knn v2", False))
@@ -105,8 +105,8 @@ def press(page: Page, label: str) -> None:
 
 def create_placement(page: Page, base: str) -> None:
     page.goto(f"{base}/admin/design/placement/add/")
-    page.fill("#id_name", "Start page")
-    page.fill("#id_key", "start-page")
+    page.locator("#id_name").press_sequentially("Start page")
+    expect(page.locator("#id_key")).to_have_value("start-page")
     page.select_option("#id_default_model", label="home")
     page.click("button[name=_save]")
     expect(page.get_by_text("was added successfully")).to_be_visible()
@@ -127,7 +127,7 @@ def wait_for_report(page: Page, address: str) -> None:
     page.goto(address)
     page.get_by_role("button", name="Analyse now").click()
     expect(page.get_by_text("A report is being computed.")).to_be_visible()
-    report = page.get_by_text("Why the rule says")
+    report = page.get_by_text("The rule was fixed before the start")
 
     def reported() -> bool:
         page.goto(address)

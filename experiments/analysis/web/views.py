@@ -152,7 +152,7 @@ def analyse(request: HttpRequest, key: str) -> HttpResponse:
     experiment = _experiment(key)
     try:
         request_analysis(experiment, as_of=None, by=person(request.user))
-        messages.success(request, "A report is being computed.")
+        messages.success(request, "A new report was asked for.")
     except ShipworthyError as error:
         messages.error(request, error.message)
     return redirect("analysis:report", key=key)
