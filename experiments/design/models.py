@@ -1,12 +1,15 @@
 """What can be asked (placements) and what is tested (experiments)."""
 
 from django.conf import settings
+from django.core.validators import MaxValueValidator, MinValueValidator
 from django.db import models
 from django.db.models import F, Q
 
 from experiments.design.lifecycle import Status
 from experiments.metrics.models import Metric
 from models_registry.models import KEY_VALIDATOR, Model, Version
+
+SHARE = (MinValueValidator(0.0), MaxValueValidator(1.0))
 
 
 class ValueType(models.TextChoices):
@@ -53,10 +56,12 @@ class Placement(models.Model):
                 condition=~Q(value_type=ValueType.MODEL)
                 | Q(default_model__isnull=False),
                 name="model_placement_has_a_model",
+                violation_error_message="Choose the model whose lists are shown.",
             ),
             models.CheckConstraint(
                 condition=Q(list_size__gte=1, list_size__lte=200),
                 name="placement_list_size_1_to_200",
+                violation_error_message="A list has 1 to 200 items.",
             ),
         )
 
@@ -104,14 +109,16 @@ class Experiment(models.Model):
         editable=False,
     )
     priority = models.PositiveIntegerField(default=100)
-    coverage = models.FloatField(default=1.0, help_text="Share of shoppers, 0 to 1.")
+    coverage = models.FloatField(
+        default=1.0, validators=SHARE, help_text="Share of shoppers, 0 to 1."
+    )
     audience = models.JSONField(default=dict, blank=True)
     exposure_source = models.CharField(
         max_length=10, choices=ExposureSource.choices, default=ExposureSource.SERVER
     )
     planned_days = models.PositiveIntegerField(default=14)
     looks = models.PositiveIntegerField(default=2)
-    alpha = models.FloatField(default=0.05)
+    alpha = models.FloatField(default=0.05, validators=SHARE)
     minimum_effect = models.FloatField(default=0.0)
     created_at = models.DateTimeField(auto_now_add=True)
     started_at = models.DateTimeField(null=True, blank=True, editable=False)
@@ -139,10 +146,12 @@ class Experiment(models.Model):
             models.CheckConstraint(
                 condition=Q(alpha__gt=0.0, alpha__lt=1.0),
                 name="experiment_alpha_between_0_and_1",
+                violation_error_message="Alpha lies between 0 and 1, such as 0.05.",
             ),
             models.CheckConstraint(
                 condition=Q(looks__gte=1) & Q(planned_days__gte=7 * F("looks")),
                 name="experiment_looks_fit_whole_weeks",
+                violation_error_message="Plan at least 7 days for each look.",
             ),
         )
 
@@ -165,7 +174,7 @@ class Variant(models.Model):
     name = models.CharField(max_length=200, blank=True, default="")
     position = models.PositiveIntegerField(default=0)
     is_control = models.BooleanField(default=False)
-    weight = models.FloatField(default=0.5)
+    weight = models.FloatField(default=0.5, validators=SHARE)
     version = models.ForeignKey(
         Version,
         null=True,
@@ -179,7 +188,9 @@ class Variant(models.Model):
         ordering = ("experiment", "position")
         constraints = (
             models.UniqueConstraint(
-                fields=("experiment", "key"), name="one_variant_per_key"
+                fields=("experiment", "key"),
+                name="one_variant_per_key",
+                violation_error_message="Give each variant its own key.",
             ),
             models.UniqueConstraint(
                 fields=("experiment", "position"),
@@ -190,6 +201,7 @@ class Variant(models.Model):
                 fields=("experiment",),
                 condition=Q(is_control=True),
                 name="one_control_per_experiment",
+                violation_error_message="Exactly one variant is the control.",
             ),
             models.CheckConstraint(
                 condition=Q(weight__gte=0.0, weight__lte=1.0),
@@ -198,6 +210,7 @@ class Variant(models.Model):
             models.CheckConstraint(
                 condition=Q(version__isnull=True) | Q(payload__isnull=True),
                 name="variant_has_version_or_payload",
+                violation_error_message="Give a model version or a value, not both.",
             ),
         )
 
@@ -251,12 +264,15 @@ class ExperimentMetric(models.Model):
         ordering = ("experiment", "role", "position")
         constraints = (
             models.UniqueConstraint(
-                fields=("experiment", "metric"), name="one_role_per_metric"
+                fields=("experiment", "metric"),
+                name="one_role_per_metric",
+                violation_error_message="Name each metric once.",
             ),
             models.UniqueConstraint(
                 fields=("experiment",),
                 condition=Q(role=MetricRole.PRIMARY),
                 name="one_primary_metric_per_experiment",
+                violation_error_message="Only one metric is the primary one.",
             ),
             models.CheckConstraint(
                 condition=Q(margin__gte=0.0), name="margin_not_negative"
