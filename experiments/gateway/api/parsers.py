@@ -10,7 +10,7 @@ from rest_framework.parsers import JSONParser
 class BoundedJSONParser(JSONParser):
     """JSON, for which a hostile depth is a malformed body and no fault of ours."""
 
-    def parse(  # type: ignore[override]  # any JSON value, not only an object
+    def parse(
         self,
         stream: IO[bytes],
         media_type: str | None = None,
