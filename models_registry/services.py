@@ -32,7 +32,7 @@ class EvaluationFacts:
 
 
 def publish_plan() -> None:
-    """Have the plan compiled anew, on commit: an alias in it has moved."""
+    """Have the plan compiled anew and handed to the fronts, on commit."""
     import_string(settings.PLAN_PUBLISHER)()
 
 

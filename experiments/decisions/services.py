@@ -11,10 +11,10 @@ from experiments.analysis.results import ReportContent
 from experiments.decisions.models import Action, Decision
 from experiments.design import lifecycle
 from experiments.design.models import Experiment, Variant
-from experiments.design.services import publish_plan, transition
+from experiments.design.services import transition
 from models_registry.errors import ConflictError, InvalidError
 from models_registry.models import AliasMove
-from models_registry.services import move_alias
+from models_registry.services import move_alias, publish_plan
 
 CHAMPION = "champion"
 

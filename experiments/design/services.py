@@ -24,6 +24,7 @@ from experiments.design.models import (
 from experiments.metrics.models import Metric
 from models_registry.errors import ConflictError, Detail, InvalidError
 from models_registry.models import Model, Version
+from models_registry.services import publish_plan
 
 
 @dataclass(frozen=True)
@@ -62,11 +63,6 @@ class ExperimentSpec:
     alpha: float = 0.05
     coverage: float = 1.0
     audience: Mapping[str, object] = field(default_factory=dict)
-
-
-def publish_plan() -> None:
-    """Have the running placements compiled and handed to the fronts, on commit."""
-    import_string(settings.PLAN_PUBLISHER)()
 
 
 @transaction.atomic

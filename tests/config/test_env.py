@@ -9,7 +9,8 @@ def test_an_unknown_setting_of_ours_stops_the_start_with_its_name() -> None:
 
 
 def test_other_programs_variables_are_none_of_our_business() -> None:
-    Environment({"PATH": "/bin", "LANG": "C"})
+    environment = Environment({"PATH": "/bin", "LANG": "C"})
+    assert environment.text("SHIPWORTHY_ENVIRONMENT") == "development"
 
 
 @pytest.mark.parametrize(
@@ -62,5 +63,5 @@ def test_every_default_can_be_read() -> None:
         "number": environment.number,
         "list": environment.items,
     }
-    for setting in SETTINGS:
-        read[setting.kind](setting.name)
+    values = {setting.name: read[setting.kind](setting.name) for setting in SETTINGS}
+    assert values["SHIPWORTHY_PORT"] == 8000

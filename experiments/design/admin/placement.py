@@ -5,7 +5,7 @@ from django.http import HttpRequest
 from unfold.admin import ModelAdmin
 
 from experiments.design.models import Placement
-from experiments.design.services import publish_plan
+from models_registry.services import publish_plan
 
 
 @admin.register(Placement)

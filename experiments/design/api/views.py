@@ -11,10 +11,10 @@ from experiments.design.models import Experiment, Placement
 from experiments.design.services import (
     change_coverage,
     check_experiment,
-    publish_plan,
     transition,
 )
 from experiments.gateway.roles import person
+from models_registry.services import publish_plan
 
 
 class PlacementViewSet(
