@@ -10,9 +10,11 @@ ROOT = Path(__file__).resolve().parent.parent
 GRANIAN = ("-m", "granian", "--no-ws", "--workers-kill-timeout", "2")
 CELERY = ("-m", "celery", "-A", "config.celery")
 # A pool of one process each: training must not wait for analysis, nor the other way.
+# A trained model's gigabyte goes back to the system with its process.
+FRESH = ("--max-tasks-per-child", "1")
 WORKERS = {
     "collect": ("-Q", "collect", "--pool", "solo"),
-    "train": ("-Q", "train,score", "--pool", "prefork", "--concurrency", "1"),
+    "train": ("-Q", "train,score", "--pool", "prefork", "--concurrency", "1", *FRESH),
     "analyse": ("-Q", "analyse,default", "--pool", "prefork", "--concurrency", "1"),
 }
 # SIGTERM then asks for a short soft shutdown: the task goes back to its queue.
