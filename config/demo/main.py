@@ -167,25 +167,33 @@ def _print(
     console.print()
     console.print(f"[bold]{content['title']}[/bold], report {report['number']}")
     for variant in primary["variants"]:
-        line = f"  {variant['variant']:<12} {variant['value']:.4f}"
-        if variant["relative"]:
-            e = variant["relative"]
-            line += (
-                f"  {e['estimate']:+.1%} ({e['lower']:+.1%} to {e['upper']:+.1%}), "
-                f"p {e['p_value']:.2g}"
-            )
-        if truth:
-            line += f"   true value {truth[variant['variant']]:.4f}"
+        line = f"  {variant['variant']:<12} {variant['value'] or 0.0:.4f}"
+        effect = variant["relative"]
+        if effect:
+            bounds = f"{_signed(effect['lower'])} to {_signed(effect['upper'])}"
+            line += f"  {_signed(effect['estimate'])} ({bounds})"
+        if effect and effect["p_value"] is not None:
+            line += f", p {effect['p_value']:.2g}"
         console.print(line, highlight=False)
     if truth:
-        first, second = sorted(truth.values(), reverse=True)[:2]
-        console.print(f"  true best leads the second by {first / second - 1:.1%}")
+        console.print("True values, from the known tastes:")
+        ranked = sorted(truth.items(), key=lambda item: -item[1])
+        control = truth[primary["variants"][0]["variant"]]
+        for name, value in ranked:
+            gap = _signed(value / control - 1)
+            console.print(f"  {name:<12} {value:.4f}  {gap}", highlight=False)
+        lead = _signed(ranked[0][1] / ranked[1][1] - 1)
+        console.print(f"  The best leads the second by {lead}.", highlight=False)
     said = summary.decision.replace("_", " ")
     console.print(f"Decision: {said} {summary.winner or ''}")
     console.print(f"Report: {summary.report_url}")
     console.print(
         f"{summary.users:,} shoppers, {summary.events:,} events, {summary.seconds} s"
     )
+
+
+def _signed(share: float | None) -> str:
+    return "unknown" if share is None else f"{share:+.1%}"
 
 
 if __name__ == "__main__":
