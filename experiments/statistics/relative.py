@@ -220,14 +220,17 @@ def _fieller_from(
     size = np.abs(baseline)
     oriented = np.where(baseline < 0, -1.0, 1.0) * covariance
     lift = divide(absolute.estimate, size)
-    variance = absolute.standard_error**2
+    # In units of the baseline: squares of tiny means would underflow to zero.
+    variance = divide(absolute.standard_error, size) ** 2
+    variance_one = divide(divide(variance_baseline, size), size)
+    covariance_one = divide(divide(oriented, size), size)
     at_zero = quantile_at(np.zeros_like(lift))
 
     def ends(quantile: FloatArray) -> tuple[FloatArray, FloatArray]:
         q2 = quantile**2
-        lead = size**2 - q2 * variance_baseline
-        middle = absolute.estimate * size - q2 * oriented
-        rest = absolute.estimate**2 - q2 * variance
+        lead = 1.0 - q2 * variance_one
+        middle = lift - q2 * covariance_one
+        rest = lift**2 - q2 * variance
         root = np.sqrt(np.maximum(middle**2 - lead * rest, 0.0))
         bounded = np.where(lead > 0, lead, np.nan)
         return divide(middle - root, bounded), divide(middle + root, bounded)
@@ -244,8 +247,8 @@ def _fieller_from(
     plainly = (plain[0] > 0) | (plain[1] < 0)
     lower = np.where(differs == plainly, lower, plain[0])
     upper = np.where(differs == plainly, upper, plain[1])
-    noise = variance - 2 * lift * oriented + lift**2 * variance_baseline
-    error = np.sqrt(np.maximum(noise, 0.0)) / np.where(size > 0, size, np.nan)
+    noise = variance - 2 * lift * covariance_one + lift**2 * variance_one
+    error = np.sqrt(np.maximum(noise, 0.0))
     infinite = ~(np.isfinite(lower) & np.isfinite(upper))
     status = _with_undefined(absolute.status, infinite, Status.UNBOUNDED)
     unbounded = np.asarray(status == Status.UNBOUNDED)

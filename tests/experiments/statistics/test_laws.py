@@ -36,6 +36,11 @@ samples = st.lists(values, min_size=0, max_size=12)
 full_samples = st.lists(values, min_size=2, max_size=12)
 
 
+def tiny(m2: float) -> Moments:
+    """Two units whose mean is small and whose spread is all but nothing."""
+    return Moments(*map(np.asarray, (2.0, 2.0**-24, m2, 0.0)))
+
+
 @st.composite
 def arms(draw: st.DrawFn) -> Moments:
     """Moments as any metric might have them, from few to very many units."""
@@ -134,6 +139,7 @@ MEAN_METHODS: list[Callable[..., Comparison]] = [welch, fieller, delta, log_delt
 @pytest.mark.parametrize("method", MEAN_METHODS)
 @settings(deadline=None)
 @given(a=arms(), b=arms(), alpha=st.sampled_from([0.001, 0.05, 0.2]))
+@example(a=tiny(2.22507e-319), b=tiny(0.0), alpha=0.001)
 def test_interval_and_p_value_of_means_never_contradict(
     method: Callable[..., Comparison], a: Moments, b: Moments, alpha: float
 ) -> None:
