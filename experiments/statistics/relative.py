@@ -227,13 +227,7 @@ def _fieller_from(
     at_zero = quantile_at(np.zeros_like(lift))
 
     def ends(quantile: FloatArray) -> tuple[FloatArray, FloatArray]:
-        q2 = quantile**2
-        lead = 1.0 - q2 * variance_one
-        middle = lift - q2 * covariance_one
-        rest = lift**2 - q2 * variance
-        root = np.sqrt(np.maximum(middle**2 - lead * rest, 0.0))
-        bounded = np.where(lead > 0, lead, np.nan)
-        return divide(middle - root, bounded), divide(middle + root, bounded)
+        return _roots(lift, quantile**2, variance, variance_one, covariance_one)
 
     lower, upper = ends(at_zero)
     for _ in range(_ROUNDS):
@@ -262,6 +256,22 @@ def _fieller_from(
         method=absolute.method + ", Fieller",
         scale="relative",
     )
+
+
+def _roots(
+    lift: FloatArray,
+    q2: FloatArray,
+    variance: FloatArray,
+    variance_one: FloatArray,
+    covariance_one: FloatArray,
+) -> tuple[FloatArray, FloatArray]:
+    """Return where (lift - x)^2 is q2 times its variance; NaN: nowhere bounded."""
+    lead = 1.0 - q2 * variance_one
+    middle = lift - q2 * covariance_one
+    rest = lift**2 - q2 * variance
+    root = np.sqrt(np.maximum(middle**2 - lead * rest, 0.0))
+    bounded = np.where(lead > 0, lead, np.nan)
+    return divide(middle - root, bounded), divide(middle + root, bounded)
 
 
 def _settled(before: FloatArray, after: FloatArray) -> bool:
