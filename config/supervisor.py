@@ -319,6 +319,13 @@ class Supervisor:
         for record in [*self._children, *self._servers]:
             record.process.kill()
 
+    def _note_pids(self) -> None:
+        """Keep the pids for the next run; on a full disk, mending goes on without."""
+        try:
+            self.installation.record(self.pids)
+        except OSError as error:
+            print(error, file=sys.stderr)  # noqa: T201 - a person must see it
+
     def _watch(self) -> None:
         memory_at = 0.0
         while not self._ending.wait(TICK_S):
@@ -328,7 +335,7 @@ class Supervisor:
                 records = [*self._servers, *self._children]
                 # Not any(): every crashed process is mended in the same turn.
                 if sum(record.mend() for record in records):
-                    self.installation.record(self.pids)
+                    self._note_pids()
             if time.monotonic() >= memory_at:
                 self.peak_mb = max(self.peak_mb, tree_mb())
                 memory_at = time.monotonic() + MEMORY_EVERY_S
