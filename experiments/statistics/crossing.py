@@ -36,16 +36,26 @@ class Walk:
         time: information so far, in units of the planned total.
         z: values of the statistic, shape (..., node).
         mass: probability of each under no effect, shape (..., node).
+        since: information where the walk set out.
+        score: value there of z times the root of the information, shape (..., 1).
     """
 
     time: float
     z: FloatArray
     mass: FloatArray
+    since: float = 0.0
+    score: FloatArray | float = 0.0
 
     @classmethod
     def start(cls) -> Self:
         """Return the walk before any data."""
         return cls(0.0, np.zeros(1), np.ones(1))
+
+    @classmethod
+    def at(cls, time: float, z: ArrayLike) -> Self:
+        """Return the walk known to stand at ``z``, one a cell, at this moment."""
+        point = np.asarray(z, dtype=np.float64)[..., None]
+        return cls(time, point, np.ones_like(point), time, point * np.sqrt(time))
 
     @quiet
     def above(
@@ -83,7 +93,7 @@ class Walk:
         gaps = (grid[..., :, None] - step[..., None, :]) / noise
         density = np.exp(-0.5 * gaps * gaps) * mass[..., None, :]
         height = density.sum(axis=-1) / (noise * np.sqrt(2 * np.pi))
-        return Walk(time, grid, height * edge * weights)
+        return Walk(time, grid, height * edge * weights, self.since, self.score)
 
     def _step(
         self, time: float, drift: ArrayLike
@@ -91,8 +101,10 @@ class Walk:
         """Return where Z goes to on average without drift, its noise, drift, mass."""
         kept = self.time / time
         effect = np.asarray(drift, dtype=np.float64)[..., None]
-        here = effect * np.sqrt(self.time)
-        mass = self.mass * np.exp(here * self.z - 0.5 * here * here)
+        gone = np.sqrt(self.time) * self.z - self.score
+        mass = self.mass * np.exp(
+            effect * gone - 0.5 * effect * effect * (self.time - self.since)
+        )
         mean = effect * np.sqrt(time) * (1 - kept)
         return np.sqrt(kept) * self.z, float(np.sqrt(1 - kept)), mean, mass
 
@@ -123,6 +135,7 @@ def crossings(
         above.append(walk.above(time, bound, drift))
         below.append(walk.below(time, -bound, drift))
         if place < len(times) - 1:
-            cells = np.broadcast_to(bound, walk.z.shape[:-1])
-            walk = walk.advance(time, cells, nodes=nodes)
+            walk = walk.advance(
+                time, np.broadcast_to(bound, walk.z.shape[:-1]), nodes=nodes
+            )
     return np.stack(above, axis=-1), np.stack(below, axis=-1)
