@@ -31,7 +31,7 @@ from experiments.statistics.comparison import (
     Quantile,
     Status,
 )
-from experiments.statistics.crossing import Walk
+from experiments.statistics.crossing import Walk, follow
 from experiments.statistics.numeric import (
     FloatArray,
     StatisticsError,
@@ -129,10 +129,7 @@ class Ordering:
         if earlier:
             found = boundaries(look.information[:-1], look.alpha, kind=look.kind)
             bounds = tuple(float(bound) for bound in found)
-        walk, before = Walk.start(), []
-        for time, bound in zip(earlier, bounds, strict=True):
-            before.append(walk)
-            walk = walk.advance(time, bound, nodes=_NODES)
+        *before, walk = follow((*earlier, 1.0), (*bounds, np.inf), nodes=_NODES)
         return cls(tuple(before), earlier, bounds, walk)
 
     @quiet
