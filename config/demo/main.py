@@ -71,6 +71,8 @@ def main() -> int:
     summary = _summary(report, truth, known["url"], time.time() - arguments.started)
     _print(console, report, truth, summary)
     (data_dir() / "summary.json").write_text(summary.as_json() + "\n")
+    if truth:
+        (data_dir() / "truth.json").write_text(json.dumps(truth) + "\n")
     if arguments.resplits:
         _resplit(console, arguments.resplits)
     return 0
