@@ -102,7 +102,6 @@ def _world(arguments: argparse.Namespace) -> tuple[World, Plan]:
             days=TEST_DAYS,
             looks=6,
             same_model=arguments.aa,
-            fallback_margin=0.3,  # a fifth of its shoppers come without a history
         )
         return RetailWorld(arguments.data, folder), plan
     parameters = ShopParameters(seed=arguments.seed, shoppers=arguments.shoppers)
