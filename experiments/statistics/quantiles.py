@@ -258,7 +258,8 @@ def _labelled(
         for arm in (control, treatment)
     )
     marked = statuses(shape, *own)
-    status = np.where(marked == Status.OK, result.status, marked)
+    status = result.status.copy()
+    status[marked != Status.OK] = marked[marked != Status.OK]
     return replace(result, status=status, method="Quantile, " + result.method)
 
 

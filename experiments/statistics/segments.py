@@ -73,6 +73,23 @@ class RandomEffects:
     i2: FloatArray
     method: str
 
+    def __post_init__(self) -> None:
+        """Give every array the shape of the tables."""
+        arrays = broadcast(**{name: getattr(self, name) for name in _FIGURES})
+        for name, array in zip(_FIGURES, arrays, strict=True):
+            object.__setattr__(self, name, array)
+
+
+_FIGURES = (
+    "mean",
+    "standard_error",
+    "between",
+    "q",
+    "degrees_of_freedom",
+    "p_value",
+    "i2",
+)
+
 
 @quiet
 def random_effects(
@@ -210,7 +227,8 @@ def by_segment(
     if units is not None:
         known = check_at_least("units", units, 0)
         few, _ = broadcast(units=known < fewest_units, effects=effects.estimate)
-        status = np.where(few > 0, Status.NOT_ENOUGH_DATA, status)
+        status = status.copy()
+        status[few > 0] = Status.NOT_ENOUGH_DATA
     shown = np.isin(status.astype(str), [Status.OK, Status.SKEW_WARNING])
     effect, error, lower, upper, p_value = (
         np.where(shown, array, np.nan)
