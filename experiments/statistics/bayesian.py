@@ -215,9 +215,9 @@ def posterior(
     usable = np.isfinite(effect.estimate) & (effect.standard_error > 0)
     usable &= np.isfinite(effect.standard_error)
     noise = np.where(usable, effect.standard_error, np.nan)
-    weight = 1 / (1 + prior.precision * noise**2)
+    error = divide(1.0, np.hypot(divide(1.0, noise), 1 / prior.standard_deviation))
+    weight = divide(error, noise) ** 2
     mean = weight * effect.estimate + (1 - weight) * prior.mean
-    error = noise * np.sqrt(weight)
     half = normal_quantile(effect.alpha / 2) * error
     better = toward * divide(mean, error)
     return Posterior(
@@ -228,7 +228,7 @@ def posterior(
         probability_better=np.asarray(special.ndtr(better)),
         expected_loss=error * shortfall(better),
         control_expected_loss=error * shortfall(-better),
-        status=marked_unusable(effect.status, usable),
+        status=marked_unusable(effect.status, usable & np.isfinite(better)),
         method=f"Normal posterior, {prior.source}; {effect.method}",
         scale=effect.scale,
     )

@@ -42,10 +42,10 @@ from experiments.statistics.numeric import (
     quiet,
 )
 
-_FACTOR = np.arange(-8.5, 8.55, 0.1)
+_FACTOR = np.arange(-56, 57) / 8
 _FACTOR_WEIGHT = np.exp(-(_FACTOR**2) / 2) / np.exp(-(_FACTOR**2) / 2).sum()
-_STOPS = np.array([-8.0, -4.0, -2.0, 0.0, 2.0, 4.0, 8.0])
-_NODE, _NODE_WEIGHT = np.polynomial.legendre.leggauss(10)
+_STOPS = np.array([-7.0, -3.5, -1.5, 0.0, 1.5, 3.5, 7.0])
+_NODE, _NODE_WEIGHT = np.polynomial.legendre.leggauss(8)
 _CELLS = 32
 
 

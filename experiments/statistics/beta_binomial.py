@@ -32,7 +32,8 @@ from experiments.statistics.numeric import (
 )
 
 _TAILS = np.array([1e-14, 1e-9, 1e-5, 1e-3, 0.02, 0.16, 0.5])
-_NODE, _NODE_WEIGHT = np.polynomial.legendre.leggauss(12)
+_BETWEEN = np.array([-12.0, -8.0, -4.0, -2.0, 0.0, 2.0, 4.0, 8.0, 12.0])
+_NODE, _NODE_WEIGHT = np.polynomial.legendre.leggauss(10)
 _CELLS = 256
 _FARTHEST = 700.0
 
@@ -63,15 +64,13 @@ def beta_binomial(
     level = check_open("alpha", alpha)
     # Fewer events are better: the same game with events and non-events exchanged.
     swap = direction_sign(direction) < 0
-    chances, losses = _integrated(a, b, usable, swap=swap)
+    chances, over, losses = _integrated(a, b, usable, swap=swap)
     # Over the control's proportion p: E[loss / p] is E[1 / p] times the loss with one
     # event fewer in the control.
     fewer = np.concatenate([a[..., :1] - 1, a[..., 1:]], axis=-1)
     finite = (fewer[..., :1] > 0) & usable[..., :1]
-    scaled = _integrated(np.where(fewer > 0, fewer, 1.0), b, usable, swap=swap)[1]
+    scaled = _integrated(np.where(fewer > 0, fewer, 1.0), b, usable, swap=swap)[2]
     inverse = divide(a + b - 1, a - 1)[..., :1]
-    against = [np.stack(np.broadcast_arrays(x, x[..., :1]), -1) for x in (a, b, usable)]
-    over = _integrated(*against, swap=swap)[0][..., 0]
     over[..., 0] = np.nan
     total = a + b
 
@@ -116,8 +115,8 @@ def _posteriors(
 
 def _integrated(
     a: FloatArray, b: FloatArray, usable: BoolArray, *, swap: bool
-) -> tuple[FloatArray, FloatArray]:
-    """Return probabilities to be largest (smallest) and the losses of each variant.
+) -> tuple[FloatArray, FloatArray, FloatArray]:
+    """Return chances to be best and to beat the control, and losses, of each variant.
 
     Args:
         a: first parameter of each Beta distribution, shape (..., variant).
@@ -129,20 +128,19 @@ def _integrated(
         a, b = b, a
     shape, variants = a.shape, a.shape[-1]
     rows = [array.reshape(-1, variants) for array in (a, b, usable)]
-    chances, losses = np.empty((2, len(rows[0]), variants))
+    found = np.empty((3, len(rows[0]), variants))
     # Blocks bound the memory: every cell has some hundred nodes a variant.
     for at in range(0, len(rows[0]), _CELLS):
         part = slice(at, at + _CELLS)
-        chances[part], losses[part] = _block(
-            rows[0][part], rows[1][part], rows[2][part]
-        )
-    return chances.reshape(shape), losses.reshape(shape)
+        found[:, part] = _block(rows[0][part], rows[1][part], rows[2][part])
+    chances, over, losses = found.reshape(3, *shape)
+    return chances, over, losses
 
 
 @quiet
 def _block(
     a: FloatArray, b: FloatArray, usable: BoolArray
-) -> tuple[FloatArray, FloatArray]:
+) -> tuple[FloatArray, FloatArray, FloatArray]:
     """Integrate over the logit of the proportion; arrays are (cell, variant, node).
 
     On the logit scale every density is smooth, whatever the parameters.
@@ -152,7 +150,9 @@ def _block(
     high = -special.logit(special.betaincinv(b, a, _TAILS[:-1]))
     stops = np.clip(np.concatenate([low, high], axis=-1), -_FARTHEST, _FARTHEST)
     stops = np.where(usable[..., None], stops, stops[..., :1, :1])
-    stops = np.sort(stops.reshape(len(a), -1), axis=-1)
+    stops = stops.reshape(len(a), -1)
+    between = np.clip(_BETWEEN, stops.min(-1)[:, None], stops.max(-1)[:, None])
+    stops = np.sort(np.concatenate([stops, between], axis=-1), axis=-1)
     half = np.diff(stops, axis=-1)[..., None] / 2
     at = (stops[:, :-1, None] + half * (1 + _NODE)).reshape(len(a), 1, -1)
     weight = (half * _NODE_WEIGHT).reshape(len(a), 1, -1)
@@ -167,5 +167,6 @@ def _block(
     density = np.exp(density + b * (special.log_expit(-at) - special.log_expit(-mode)))
     density = density / (density * weight).sum(axis=-1, keepdims=True)
     chances = (density * np.exp(others) * weight).sum(axis=-1)
+    over = (density * np.exp(log[:, :1]) * weight).sum(axis=-1)
     losses = (np.exp(log) * -np.expm1(others) * x * rest * weight).sum(axis=-1)
-    return chances, losses
+    return chances, over, losses
