@@ -54,18 +54,19 @@ THRESHOLDS = _thresholds()
 """Of 16 bits b, the weight is how many of these b reaches."""
 
 WEIGHT_SQL = f"""
-create or replace macro mix(z, shift, factor) as
-    ((xor(z, z >> shift)::uhugeint * factor) % (1::uhugeint << 64))::ubigint;
+create or replace macro mix(word, shift, factor) as
+    ((xor(word, word >> shift)::uhugeint * factor) % (1::uhugeint << 64))::ubigint;
 create or replace macro seeded(key, block) as
-    ((key::uhugeint + 11400714819323198485::uhugeint * (block + 1))
+    ((key::uhugeint + 11400714819323198485::uhugeint * (block + 1)::uhugeint)
     % (1::uhugeint << 64))::ubigint;
-create or replace macro mixed(z) as
-    mix(mix(z, 30, 13787848793156543929::ubigint), 27, 10723151780598845931::ubigint);
-create or replace macro bits(key, block) as
-    xor(mixed(seeded(key, block)), mixed(seeded(key, block)) >> 31);
-create or replace macro poisson_weight(key, replicate) as
+create or replace macro mixed(seed) as
+    mix(mix(seed, 30, 13787848793156543929::uhugeint), 27,
+    10723151780598845931::uhugeint);
+create or replace macro bits(unit, number) as
+    xor(mixed(seeded(unit, number)), mixed(seeded(unit, number)) >> 31);
+create or replace macro poisson_weight(unit_key, replicate) as
     list_sum(list_transform({list(THRESHOLDS)}, lambda t: (t <=
-    ((bits(key, replicate // 4) >> (16 * (replicate % 4))) & 65535))::int));
+    ((bits(unit_key, replicate // 4) >> (16 * (replicate % 4))) & 65535))::int));
 create or replace macro unit_key(id) as ('0x' || left(sha256(id), 16))::ubigint;
 """
 """The weights in DuckDB's SQL; sum w, w y, w x, w y y, w x x and w y x by replicate."""
@@ -92,10 +93,13 @@ def poisson_weights(
         first: number of the first replicate, a multiple of 4.
 
     Raises:
-        StatisticsError: keys are not whole numbers of 64 bits, or replicates < 1.
+        StatisticsError: keys that are not whole numbers, replicates < 1, or ``first``
+            not a multiple of 4.
     """
     if replicates < 1:
         raise StatisticsError(f"replicates must be >= 1, got {replicates}")
+    if first % _LANES:
+        raise StatisticsError(f"first must be a multiple of {_LANES}, got {first}")
     blocks = np.arange(-(-replicates // _LANES), dtype=np.uint64) + np.uint64(
         first // _LANES + 1
     )
@@ -221,8 +225,8 @@ def _resampled(
     my, mx = (np.where(n > 0, divide(s, n), 0.0) for s in (sy, sx))
     return CrossMoments(
         n,
-        plain.mean_y[..., None] + my,
-        plain.mean_x[..., None] + mx,
+        np.where(n > 0, plain.mean_y[..., None] + my, 0.0),
+        np.where(n > 0, plain.mean_x[..., None] + mx, 0.0),
         np.maximum(syy - my * sy, 0.0),
         np.maximum(sxx - mx * sx, 0.0),
         syx - my * sx,
