@@ -1,26 +1,19 @@
-"""How to send more traffic to the better variants, and how to analyse it afterwards.
+"""How to send more traffic to the better variants while an experiment runs.
 
 After each period (epoch) the shares of the next one are set from the probability that
 each variant is the best. Thompson sampling uses those probabilities as shares; top-two
 keeps half of the traffic for the runners-up, so that it learns which variant is best in
 far fewer units, and is the default. A floor keeps every variant alive.
 
-The data must be analysed by epoch: variants with changing shares saw different days, so
-pooling all units mistakes a good day for a good variant (Simpson's paradox). `by_epoch`
-compares within each epoch and averages over them, each epoch with its share of all
-units. It is the default analysis; `ipw_difference` reaches the same target by weighting
-each unit with its known probability, and needs no epoch to hold every variant.
+The data must then be analysed by epoch (`epochs`): variants with changing shares saw
+different days, and pooling all units mistakes a good day for a good variant.
 
 References:
     Thompson (1933), Biometrika 25. Russo (2016), "Simple Bayesian algorithms for best
     arm identification", COLT, section 3.2 (top-two).
-    Zhang, Janson, Murphy (2020), "Inference for batched bandits", NeurIPS, section 3
-    (why pooled estimates are not normal, and inference by batch).
-    Hadad, Hirshberg, Zhan, Wager, Athey (2021), "Confidence intervals for policy
-    evaluation in adaptive experiments", PNAS 118(15) (inverse probability weights).
 """
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Literal, TypeAlias, get_args
 
 import numpy as np
@@ -29,15 +22,11 @@ from scipy import special
 
 from experiments.statistics.aggregates import Moments
 from experiments.statistics.comparison import (
-    Comparison,
-    Quantile,
     Status,
     StatusArray,
     statuses,
 )
-from experiments.statistics.estimates import as_moments
 from experiments.statistics.guardrails import Direction
-from experiments.statistics.means import welch
 from experiments.statistics.numeric import (
     FloatArray,
     StatisticsError,
@@ -47,8 +36,6 @@ from experiments.statistics.numeric import (
     divide,
     quiet,
 )
-from experiments.statistics.preferences import one_sample
-from experiments.statistics.relative import fieller
 
 Rule: TypeAlias = Literal["top_two", "thompson"]
 
@@ -84,7 +71,7 @@ def probability_best(
 
     The arms are independent normal N(mean, standard_error^2). The integral of "this arm
     is at x and all others are worse" is cut at every arm's own grid, so an arm known a
-    thousand times better than another loses no digits (absolute error below 1e-9).
+    thousand times better than another loses no digits (absolute error below 1e-12).
 
     Args:
         mean: posterior means, shape (..., arm).
@@ -148,171 +135,24 @@ def allocate(
     error = np.sqrt(arms.standard_error2)
     best = probability_best(arms.mean, error, direction=direction)
     count = best.shape[-1]
-    known = np.isfinite(best).all(axis=-1)
+    known = np.asarray(np.isfinite(best).all(axis=-1))
     wanted = best
     if rule == "top_two":
         wanted = _top_two(best, _toward(direction) * arms.mean, error)
     spare = 1 - count * floor
     shares = floor + spare * wanted if spare > 0 else np.full(best.shape, 1 / count)
     shares = np.where(known[..., None], shares, 1 / count)
-    few = (arms.count < 2).any(axis=-1)
+    few = np.asarray((arms.count < 2).any(axis=-1))
     return Allocation(
         shares=np.asarray(shares),
         probability_best=best,
         status=statuses(
             known.shape,
-            (np.asarray(few), Status.NOT_ENOUGH_DATA),
+            (few, Status.NOT_ENOUGH_DATA),
             (~known, Status.DEGENERATE),
         ),
         method="Top-two Thompson" if rule == "top_two" else "Thompson",
     )
-
-
-@quiet
-def by_epoch(arm: Moments, units: ArrayLike) -> Moments:
-    """Return an arm's mean over epochs, each with its share of all units.
-
-    Give the results of control and treatment to any comparison of means. Epochs in
-    which an arm has fewer than two units must be left out of both by units of 0.
-
-    Args:
-        arm: moments of one arm, shape (..., epoch).
-        units: units of all arms together in each epoch, the same for every arm.
-
-    Raises:
-        StatisticsError: negative or infinite units, or shapes that do not fit.
-    """
-    total = check_at_least("units", units, 0)
-    weight = divide(total, total.sum(axis=-1, keepdims=True))
-    used = weight > 0
-    part = np.where(used, weight**2 * arm.standard_error2, 0.0)
-    error2 = part.sum(axis=-1)
-    mean = np.where(used, weight * np.where(arm.count > 0, arm.mean, np.nan), 0.0)
-    mean = np.where(used.any(axis=-1), mean.sum(axis=-1), np.nan)
-    share = divide(part, error2[..., None])
-    df = divide(1.0, np.where(used, divide(share**2, arm.count - 1), 0.0).sum(axis=-1))
-    # Constant in every epoch: the degrees of freedom no longer matter.
-    spare = np.where(used, arm.count - 1, 0.0).sum(axis=-1)
-    return as_moments(mean, error2, np.where(error2 == 0, spare, df))
-
-
-def epoch_difference(
-    control: Moments,
-    treatment: Moments,
-    units: ArrayLike | None = None,
-    *,
-    alpha: ArrayLike = 0.05,
-    quantile: Quantile = None,
-) -> Comparison:
-    """Compare two arms within epochs: the difference of means, averaged over epochs.
-
-    Args:
-        control: moments of the control, shape (..., epoch).
-        treatment: moments of the treatment, shape (..., epoch).
-        units: units of all arms in each epoch; those of these two by default.
-        alpha: two-sided error over all looks.
-        quantile: one look of a sequential plan, as in `means.welch`.
-
-    Raises:
-        StatisticsError: as `by_epoch` and `means.welch`.
-    """
-    arms = _stratified(control, treatment, units)
-    return _labelled(welch(*arms, alpha=alpha, quantile=quantile))
-
-
-def epoch_lift(
-    control: Moments,
-    treatment: Moments,
-    units: ArrayLike | None = None,
-    *,
-    alpha: ArrayLike = 0.05,
-    quantile: Quantile = None,
-) -> Comparison:
-    """Compare two arms within epochs, relative to the control's mean over epochs.
-
-    Args:
-        control: moments of the control, shape (..., epoch).
-        treatment: moments of the treatment, shape (..., epoch).
-        units: units of all arms in each epoch; those of these two by default.
-        alpha: two-sided error over all looks.
-        quantile: one look of a sequential plan, as in `means.welch`.
-
-    Raises:
-        StatisticsError: as `by_epoch` and `means.welch`.
-    """
-    arms = _stratified(control, treatment, units)
-    return _labelled(fieller(*arms, alpha=alpha, critical=quantile))
-
-
-@quiet
-def ipw_difference(
-    control: Moments,
-    treatment: Moments,
-    shares: tuple[ArrayLike, ArrayLike],
-    units: ArrayLike | None = None,
-    *,
-    alpha: ArrayLike = 0.05,
-    quantile: Quantile = None,
-) -> Comparison:
-    """Compare two arms, each unit weighted by one over its known probability.
-
-    The mean of the epochs before is taken from every value first; it was known before
-    the units came, so it removes noise and adds no bias. (In the first epoch, whose
-    shares were fixed, its own mean serves.)
-
-    Args:
-        control: moments of the control, shape (..., epoch).
-        treatment: moments of the treatment, shape (..., epoch).
-        shares: probabilities of control and of treatment in each epoch, each of shape
-            (..., epoch) and above 0 wherever the arm has units.
-        units: units of all arms in each epoch; those of these two by default.
-        alpha: two-sided error over all looks.
-        quantile: one look of a sequential plan, as in `means.welch`.
-
-    Raises:
-        StatisticsError: shares out of (0, 1), alpha out of (0, 1), or shapes that do
-            not fit.
-    """
-    p_control, p_treatment = (
-        check_open(name, share)
-        for name, share in zip(("shares[0]", "shares[1]"), shares, strict=True)
-    )
-    total = control.count + treatment.count if units is None else units
-    total, *_ = broadcast(units=check_at_least("units", total, 0), arm=control.count)
-    centre = _mean_before(control, treatment)
-    score, square = np.zeros_like(total), np.zeros_like(total)
-    for arm, share in ((control, -p_control), (treatment, p_treatment)):
-        gap = np.where(arm.count > 0, arm.mean - centre, 0.0)
-        score = score + arm.count * gap / share
-        square = square + (arm.m2 + arm.count * gap**2) / share**2
-    mean = np.where(total > 0, divide(score, total), 0.0)
-    m2 = np.maximum(square - total * mean**2, 0.0)
-    scores = Moments(total, mean, m2, np.full(mean.shape, np.nan))
-    total = np.where(total < 2, 0.0, total)
-    result = one_sample(by_epoch(scores, total), alpha=alpha, quantile=quantile)
-    return replace(result, method=f"Inverse probability weights, {result.method}")
-
-
-def _mean_before(control: Moments, treatment: Moments) -> FloatArray:
-    """Return the mean of both arms over the epochs before; the first has its own."""
-    counts = np.cumsum(control.count + treatment.count, axis=-1)
-    sums = control.count * control.mean + treatment.count * treatment.mean
-    running = divide(np.cumsum(sums, axis=-1), counts)
-    running = np.where(np.isfinite(running), running, 0.0)
-    return np.concatenate([running[..., :1], running[..., :-1]], axis=-1)
-
-
-def _stratified(
-    control: Moments, treatment: Moments, units: ArrayLike | None
-) -> tuple[Moments, Moments]:
-    both = (control.count >= 2) & (treatment.count >= 2)
-    total = control.count + treatment.count if units is None else units
-    used = np.where(both, check_at_least("units", total, 0), 0.0)
-    return by_epoch(control, used), by_epoch(treatment, used)
-
-
-def _labelled(result: Comparison) -> Comparison:
-    return replace(result, method=f"By epoch, {result.method}")
 
 
 def _toward(direction: Direction) -> float:

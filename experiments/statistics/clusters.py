@@ -10,7 +10,8 @@ the size of a cluster is itself related to the effect.
 
 References:
     Bell, McCaffrey (2002), "Bias reduction in standard errors for linear regression
-    with multi-stage samples", Survey Methodology 28(2) (CR2 and its degrees of freedom).
+    with multi-stage samples", Survey Methodology 28(2) (CR2 and its degrees of
+    freedom).
     Pustejovsky, Tipton (2018), "Small-sample methods for cluster-robust variance
     estimation and hypothesis testing in fixed effects models", JBES 36(4).
     Donner, Klar (2000), "Design and Analysis of Cluster Randomization Trials", chapter
@@ -34,6 +35,7 @@ from experiments.statistics.comparison import (
     statuses,
 )
 from experiments.statistics.estimates import as_moments
+from experiments.statistics.grouping import group_sums, numbered
 from experiments.statistics.means import welch
 from experiments.statistics.numeric import (
     FloatArray,
@@ -94,20 +96,15 @@ class Clusters:
             values: shape (..., user).
 
         Raises:
-            StatisticsError: the last axes differ in length.
+            StatisticsError: not one cluster a user.
         """
-        ids, rows = np.asarray(cluster), np.atleast_1d(as_floats("values", values))
-        if ids.ndim != 1 or rows.shape[-1] != ids.size:
-            raise StatisticsError(
-                "cluster must have shape (user,) and values (..., user), "
-                f"got {ids.shape} and {rows.shape}"
-            )
-        known, place = np.unique(ids, return_inverse=True)
-        shape = (*rows.shape[:-1], known.size)
-        total, squares = np.zeros(shape), np.zeros(shape)
-        np.add.at(total, (..., place), rows)
-        np.add.at(squares, (..., place), rows**2)
-        return cls.of(np.bincount(place, minlength=known.size), total, squares)
+        rows = np.atleast_1d(as_floats("values", values))
+        place, number = numbered("cluster", cluster, rows.shape[-1])
+        return cls.of(
+            np.bincount(place, minlength=number),
+            group_sums(rows, place, number),
+            group_sums(rows**2, place, number),
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -251,9 +248,11 @@ def intraclass(*arms: Clusters) -> Intraclass:
     few = (count <= len(arms)) | (users <= count)
     effect = 1 + ((1 + variation**2) * mean_size - 1) * np.maximum(icc, 0.0)
     return Intraclass(
-        *(np.asarray(np.where(few, np.nan, value)) for value in (icc, mean_size)),
-        *(np.asarray(np.where(few, np.nan, value)) for value in (variation, effect)),
-        statuses(
+        estimate=np.where(few, np.nan, icc),
+        mean_size=mean_size,
+        size_variation=variation,
+        design_effect=np.where(few, np.nan, effect),
+        status=statuses(
             np.shape(icc),
             (np.asarray(few), Status.NOT_ENOUGH_DATA),
             (~np.isfinite(icc), Status.DEGENERATE),

@@ -40,6 +40,7 @@ from experiments.statistics.comparison import (
     StatusArray,
     statuses,
 )
+from experiments.statistics.grouping import IntArray, group_sums, numbered
 from experiments.statistics.numeric import (
     BoolArray,
     FloatArray,
@@ -146,15 +147,15 @@ class LoggedRounds:
         weight: target over logged probability of the action played.
         predicted: modelled reward of the action played; 0 without a model.
         predicted_value: modelled reward of the target policy in that context.
-        unit: who each round belongs to, shape (round,): rounds of one unit are not
-            independent. None counts each round as a unit.
+        unit: number of the unit of each round, 0, 1, ..., shape (round,): rounds of
+            one unit are not independent. None counts each round as a unit.
     """
 
     reward: FloatArray
     weight: FloatArray
     predicted: FloatArray
     predicted_value: FloatArray
-    unit: FloatArray | None = None
+    unit: IntArray | None = None
 
     def __post_init__(self) -> None:
         """Give every array the shape (..., round)."""
@@ -200,16 +201,13 @@ class LoggedRounds:
         )
         if unit is None:
             return rounds
-        return replace(rounds, unit=_places(unit, rounds.reward.shape[-1]))
+        return replace(rounds, unit=numbered("unit", unit, rounds.reward.shape[-1])[0])
 
     def summed(self, rows: FloatArray) -> FloatArray:
         """Return sums by unit along the last axis."""
         if self.unit is None:
             return rows
-        places = self.unit.astype(np.int64)
-        total = np.zeros((*rows.shape[:-1], int(places.max(initial=-1)) + 1))
-        np.add.at(total, (..., places), rows)
-        return total
+        return group_sums(rows, self.unit, int(self.unit.max(initial=-1)) + 1)
 
     @property
     @quiet
@@ -336,13 +334,6 @@ def _share_shape(result: object, *names: str) -> None:
     arrays = broadcast(**{name: getattr(result, name) for name in names})
     for name, array in zip(names, arrays, strict=True):
         object.__setattr__(result, name, array)
-
-
-def _places(unit: ArrayLike, rounds: int) -> FloatArray:
-    ids = np.asarray(unit)
-    if ids.shape != (rounds,):
-        raise StatisticsError(f"unit must have shape ({rounds},), got {ids.shape}")
-    return np.unique(ids, return_inverse=True)[1].astype(np.float64)
 
 
 def _columns(

@@ -28,6 +28,7 @@ from experiments.statistics.comparison import (
     Status,
     statuses,
 )
+from experiments.statistics.grouping import group_sums, numbered
 from experiments.statistics.means import welch
 from experiments.statistics.numeric import (
     FloatArray,
@@ -112,18 +113,10 @@ def user_scores(users: ArrayLike, scores: ArrayLike) -> FloatArray:
         Scores of shape (..., user), users in sorted order.
 
     Raises:
-        StatisticsError: the last axes differ in length.
+        StatisticsError: not one user a row.
     """
-    ids, rows = np.asarray(users), np.atleast_1d(as_floats("scores", scores))
-    if ids.ndim != 1 or rows.shape[-1] != ids.size:
-        raise StatisticsError(
-            f"users must have shape (row,) and scores (..., row), "
-            f"got {ids.shape} and {rows.shape}"
-        )
-    known, place = np.unique(ids, return_inverse=True)
-    total = np.zeros((*rows.shape[:-1], known.size))
-    np.add.at(total, (..., place), rows)
-    return total
+    rows = np.atleast_1d(as_floats("scores", scores))
+    return group_sums(rows, *numbered("users", users, rows.shape[-1]))
 
 
 @quiet

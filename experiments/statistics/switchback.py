@@ -22,7 +22,7 @@ References:
 from dataclasses import dataclass, replace
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
 from experiments.statistics.clusters import Clusters, cluster_difference
 from experiments.statistics.comparison import (
@@ -31,6 +31,7 @@ from experiments.statistics.comparison import (
     Status,
     statuses,
 )
+from experiments.statistics.grouping import IntArray, group_sums
 from experiments.statistics.numeric import (
     BoolArray,
     FloatArray,
@@ -42,8 +43,6 @@ from experiments.statistics.numeric import (
     divide,
     quiet,
 )
-
-IntArray = NDArray[np.int64]
 
 
 @dataclass(frozen=True, slots=True)
@@ -269,16 +268,9 @@ def _block_sums(
     rows, sizes = period_rows(outcome, size, schedule)
     used, place = schedule.settled, schedule.block[schedule.settled]
     return (
-        sum_to(sizes[..., used], place, schedule.blocks),
-        sum_to(rows[..., used], place, schedule.blocks),
+        group_sums(sizes[..., used], place, schedule.blocks),
+        group_sums(rows[..., used], place, schedule.blocks),
     )
-
-
-def sum_to(rows: FloatArray, place: IntArray, places: int) -> FloatArray:
-    """Return sums of the last axis by place."""
-    total = np.zeros((*rows.shape[:-1], places))
-    np.add.at(total, (..., place), rows)
-    return total
 
 
 def _differences(totals: FloatArray, sizes: FloatArray, arms: FloatArray) -> FloatArray:

@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from experiments.statistics.comparison import Comparison, Status, statuses
+from experiments.statistics.grouping import IntArray, group_sums
 from experiments.statistics.numeric import (
     FloatArray,
     as_floats,
@@ -25,12 +26,7 @@ from experiments.statistics.numeric import (
     normal_tail,
     quiet,
 )
-from experiments.statistics.switchback import (
-    IntArray,
-    Schedule,
-    period_rows,
-    sum_to,
-)
+from experiments.statistics.switchback import Schedule, period_rows
 
 
 @quiet
@@ -68,7 +64,7 @@ def path_difference(
     level = (
         rows[..., kept].mean(axis=-1) if centre is None else as_floats("centre", centre)
     )
-    total = sum_to(rows[..., kept], place.ravel(), spans.shape[1])
+    total = group_sums(rows[..., kept], place.ravel(), spans.shape[1])
     total = total - np.asarray(level)[..., None] * periods
     estimate, variance = _horvitz_thompson(total, spans, periods, schedule)
     spread = np.sqrt(np.maximum(variance, 0.0)) / periods.sum()

@@ -150,8 +150,9 @@ def shrunk(
     spread = np.sqrt(s**2 * (1 - taken) + doubt * (taken * e) ** 2)
     centre = (1 - taken) * e
     half = normal_quantile(error / 2) * spread
-    few = many < SMALLEST_HISTORY
-    known = np.isfinite(e) & np.isfinite(s) & (s > 0) & np.isfinite(half)
+    few = np.full(e.shape, many < SMALLEST_HISTORY)
+    known = np.isfinite(e) & np.isfinite(s) & (s > 0) & (half > 0)
+    half = np.where(known & ~few, half, np.nan)
     return Corrected(
         estimate=centre,
         standard_error=spread,
@@ -160,8 +161,8 @@ def shrunk(
         kept=1 - taken,
         status=statuses(
             e.shape,
-            (np.full(e.shape, few), Status.NOT_ENOUGH_DATA),
-            (~(known & (half > 0)), Status.DEGENERATE),
+            (few, Status.NOT_ENOUGH_DATA),
+            (~(known & np.isfinite(half)), Status.DEGENERATE),
         ),
         method="Normal prior from past experiments",
         alpha=error,
