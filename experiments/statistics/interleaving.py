@@ -15,7 +15,7 @@ References:
     evaluation", WSDM, sections 3 and 4.
     Schuth, Sietsma, Whiteson, Lefortier, de Rijke (2014), "Multileaved comparisons for
     fast online evaluation", CIKM, section 4.1 (team-draft multileaving).
-    Bi, Haldar, Zhang et al. (2025), "Harnessing the power of interleaving and
+    Zhang, Deng, Du, Gao, He, Katariya (2025), "Harnessing the power of interleaving and
     counterfactual evaluation for Airbnb search ranking", KDD (competitive pairs).
 """
 

@@ -306,10 +306,13 @@ def policy_lead(
     level = check_open("alpha", alpha)
     top, bottom = _columns(rounds, estimator, threshold)
     value = divide(top.sum(axis=-1), bottom.sum(axis=-1))
-    logged = rounds.reward.mean(axis=-1) if rounds.reward.shape[-1] else np.nan
+    count = float(rounds.reward.shape[-1])
+    logged = divide(rounds.reward.sum(axis=-1), count)
     # Each round's pull on the two values; their difference keeps the covariance.
-    pull = divide(top - value[..., None] * bottom, bottom.mean(axis=-1)[..., None])
-    pull = pull - (rounds.reward - np.asarray(logged)[..., None])
+    pull = divide(
+        top - value[..., None] * bottom, divide(bottom.sum(axis=-1), count)[..., None]
+    )
+    pull = pull - (rounds.reward - logged[..., None])
     noise = _mean(rounds, pull, np.ones_like(pull))
     estimate, spread = value - logged, np.sqrt(noise.standard_error2)
     df = noise.count - 1

@@ -7,9 +7,9 @@ is noise, so it is the option for designs whose blocks are no longer than the bu
 
 References:
     Bojinov, Simchi-Levi, Zhao (2023), "Design and analysis of switchback experiments",
-    Management Science 69(7), equation 4 (estimator) and section 5 (conservative
-    variance: products of outcomes that no schedule shows together are bounded by
-    2ab <= a^2 + b^2). For blocks of the length of the burn-in the bound is theirs.
+    Management Science 69(7), sections 2 (estimator) and 5 (conservative variance:
+    products of outcomes that no schedule shows together are bounded by
+    2ab <= a^2 + b^2; here for blocks of any length and probability).
 """
 
 import numpy as np
@@ -61,11 +61,12 @@ def path_difference(
     pairs = np.stack([start, schedule.block])[:, kept]
     spans, place = np.unique(pairs, axis=1, return_inverse=True)
     periods = np.bincount(place.ravel(), minlength=spans.shape[1]).astype(np.float64)
-    level = (
-        rows[..., kept].mean(axis=-1) if centre is None else as_floats("centre", centre)
-    )
+    if centre is None:
+        level = divide(rows[..., kept].sum(axis=-1), periods.sum())
+    else:
+        level = as_floats("centre", centre)
     total = group_sums(rows[..., kept], place.ravel(), spans.shape[1])
-    total = total - np.asarray(level)[..., None] * periods
+    total = total - level[..., None] * periods
     estimate, variance = _horvitz_thompson(total, spans, periods, schedule)
     spread = np.sqrt(np.maximum(variance, 0.0)) / periods.sum()
     estimate = estimate / periods.sum()
