@@ -202,20 +202,10 @@ def randomisation_test(
     chance = _differences(totals, sizes, redrawn)
     # How far a constant effect of 1 under the real arms shows under redrawn ones.
     echo = _differences(sizes * arms[0], sizes, redrawn)
-    # A redraw is as extreme as the truth for every effect between two roots; one equal
-    # to the real schedule, or its mirror, for any effect at all (NaN roots).
-    roots = np.stack(
-        [divide(gap - chance, 1 - echo), divide(gap + chance, 1 + echo)], axis=-1
-    )
-    always = np.isnan(roots).any(axis=-1)
-    low = np.sort(np.where(always, -np.inf, roots.min(axis=-1)), axis=-1)
-    high = np.sort(np.where(always, np.inf, roots.max(axis=-1)), axis=-1)
     slack = 1e-12 * np.abs(gap)
     extreme = (np.abs(chance) >= np.abs(gap) - slack) | np.isnan(chance)
     p_value = (extreme.sum(axis=-1) + 1) / (draws + 1)
-    # The bound is the last effect whose p-value, counted the same way, reaches alpha.
-    place = int(np.ceil(alpha * (draws + 1) - 1 - 1e-9))
-    lower, upper = low[..., place - 1], high[..., draws - place]
+    lower, upper = _accepted(gap, chance, echo, alpha)
     kept = p_value >= alpha
     lower = np.where(kept, np.minimum(lower, 0.0), lower)
     upper = np.where(kept, np.maximum(upper, 0.0), upper)
@@ -286,6 +276,31 @@ def _differences(totals: FloatArray, sizes: FloatArray, arms: FloatArray) -> Flo
     """
     treated = divide(totals @ arms.T, sizes @ arms.T)
     return treated - divide(totals @ (1 - arms).T, sizes @ (1 - arms).T)
+
+
+def _accepted(
+    gap: FloatArray, chance: FloatArray, echo: FloatArray, alpha: float
+) -> tuple[FloatArray, FloatArray]:
+    """Return the ends of the constant effects that the redrawn schedules accept.
+
+    Args:
+        gap: difference under the real schedule, shape (..., 1).
+        chance: difference under each redrawn one, shape (..., draw).
+        echo: how far a constant effect of 1 shows under it, from -1 to 1.
+        alpha: effects whose p-value is below it are out.
+    """
+    # A redraw is as extreme as the truth for every effect between two roots; one equal
+    # to the real schedule, or its mirror, for any effect at all (NaN roots).
+    roots = np.stack(
+        [divide(gap - chance, 1 - echo), divide(gap + chance, 1 + echo)], axis=-1
+    )
+    always = np.isnan(roots).any(axis=-1)
+    low = np.sort(np.where(always, -np.inf, roots.min(axis=-1)), axis=-1)
+    high = np.sort(np.where(always, np.inf, roots.max(axis=-1)), axis=-1)
+    draws = chance.shape[-1]
+    # The last effect whose p-value, (1 + extreme) / (1 + draws), reaches alpha.
+    place = int(np.ceil(alpha * (draws + 1) - 1 - 1e-9))
+    return low[..., place - 1], high[..., draws - place]
 
 
 def _redraw(schedule: Schedule, draws: int, rng: np.random.Generator) -> FloatArray:

@@ -50,7 +50,7 @@ def test_equal_clusters_are_welch_of_their_means() -> None:
     wanted = welch(*(Moments.from_units(rows.mean(axis=-1)) for rows in (a, b)))
     arms = [Clusters.of(10.0, rows.sum(axis=-1)) for rows in (a, b)]
     for weighting in ("unit", "cluster"):
-        found = cluster_difference(*arms, weighting=weighting)  # type: ignore[arg-type]  # one of two words
+        found = cluster_difference(*arms, weighting=weighting)
         for name in ("estimate", "standard_error", "degrees_of_freedom", "p_value"):
             assert float(getattr(found, name)) == pytest.approx(
                 float(getattr(wanted, name))
@@ -63,7 +63,7 @@ def test_empty_clusters_pad_an_arm_without_a_trace() -> None:
         [4.0, 0.0, 6.0, 5.0, 0.0], [8.0, 0.0, 9.0, 12.0, 0.0], [20.0, 0, 15.0, 30.0, 0]
     )
     for weighting in ("unit", "cluster"):
-        one, two = (cluster_arm(c, weighting=weighting) for c in (bare, padded))  # type: ignore[arg-type]  # one of two words
+        one, two = (cluster_arm(c, weighting=weighting) for c in (bare, padded))
         assert float(one.standard_error2) == pytest.approx(float(two.standard_error2))
         assert float(one.count) == pytest.approx(float(two.count))
     alike = [float(intraclass(c).estimate) for c in (bare, padded)]
@@ -108,7 +108,7 @@ def test_few_uneven_clusters_keep_the_error_rate() -> None:
     control, treatment = draw(3, 8, 0.0), draw(4, 10, 0.0)
     arms = [Clusters.of(*rows) for rows in (control, treatment)]
     for weighting in ("unit", "cluster"):
-        result = cluster_difference(*arms, weighting=weighting)  # type: ignore[arg-type]  # one of two words
+        result = cluster_difference(*arms, weighting=weighting)
         assert 0.031 <= float(result.excludes_zero.mean()) <= 0.069
     # Users taken as independent would cry wolf most of the time.
     naive = [
@@ -135,7 +135,7 @@ def test_any_clusters_give_figures_or_a_status(
     for quantile in (None, Look((0.5,), alpha=0.05)):
         for weighting in ("unit", "cluster"):
             for method in (cluster_difference, cluster_lift):
-                result = method(*arms, weighting=weighting, quantile=quantile)  # type: ignore[arg-type]  # one of two words
+                result = method(*arms, weighting=weighting, quantile=quantile)
                 assert agree(result)
                 assert known_or_marked(result)
     result = cluster_difference(*arms)

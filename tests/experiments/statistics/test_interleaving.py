@@ -23,7 +23,7 @@ def test_optimised_interleaving_gives_the_published_probabilities() -> None:
 
 def test_team_draft_of_disjoint_lists_credits_whoever_listed_the_item() -> None:
     rng = np.random.default_rng(0)
-    seen = Counter()
+    seen: Counter[tuple[int, ...]] = Counter()
     for _ in range(200):
         mixed = team_draft([(1, 2), (3, 4)], 2, rng)
         seen[mixed.items] += 1

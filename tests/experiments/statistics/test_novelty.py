@@ -45,7 +45,7 @@ def test_each_contrast_is_a_t_test_of_the_users_own_sums() -> None:
 
 def test_a_fading_effect_is_told_from_a_lasting_one() -> None:
     still = JointMoments.from_units(users(2, np.zeros(DAYS)))
-    fading = JointMoments.from_units(users(3, 0.5 * 0.7 ** np.arange(DAYS)))
+    fading = JointMoments.from_units(users(3, 0.5 * 0.7 ** np.arange(float(DAYS))))
     lasting = JointMoments.from_units(users(4, np.full(DAYS, 0.5)))
     found = effect_by_day(still, fading)
     assert float(found.later.upper) < 0
@@ -68,8 +68,8 @@ def test_lasting_effects_raise_the_alarm_at_its_level_alone() -> None:
 
 def test_the_days_together_are_the_mean_of_the_days() -> None:
     a, b = users(5, np.zeros(4)), users(6, np.zeros(4))
-    arms = [JointMoments.from_units(rows) for rows in (a, b)]
-    found = contrast(*arms, np.full(4, 0.25))
+    control, treatment = (JointMoments.from_units(rows) for rows in (a, b))
+    found = contrast(control, treatment, np.full(4, 0.25))
     wanted = welch(
         *(JointMoments.from_units(r.mean(-1, keepdims=True)).column(0) for r in (a, b))
     )

@@ -26,7 +26,12 @@ counts = st.one_of(st.integers(0, 30), st.integers(0, 10**6), st.integers(0, 10*
 
 def votes(wins: float, ties: float, losses: float) -> Preferences:
     users = Moments.from_units([])
-    return Preferences(*(np.asarray(float(n)) for n in (wins, ties, losses)), users)
+    return Preferences(
+        np.asarray(float(wins)),
+        np.asarray(float(ties)),
+        np.asarray(float(losses)),
+        users,
+    )
 
 
 def test_the_lead_splits_ties() -> None:

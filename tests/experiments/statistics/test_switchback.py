@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from experiments.statistics.aggregates import Moments
 from experiments.statistics.comparison import Status
 from experiments.statistics.means import welch
-from experiments.statistics.numeric import FloatArray, StatisticsError
+from experiments.statistics.numeric import BoolArray, FloatArray, StatisticsError
 from experiments.statistics.switchback import (
     Schedule,
     block_difference,
@@ -31,7 +31,7 @@ def schedule(
     )
 
 
-def outcomes(treated: FloatArray, a: FloatArray, b: FloatArray, lag: int) -> FloatArray:
+def outcomes(treated: BoolArray, a: FloatArray, b: FloatArray, lag: int) -> FloatArray:
     """What a path shows: a or b where it was steady, something wild where mixed."""
     shown = np.full(treated.size, 77.0)
     for period in range(treated.size):
