@@ -1,10 +1,12 @@
 """Experiments that assign whole clusters (shops, regions, households), not users.
 
 Members of a cluster share their assignment and resemble each other, so the number of
-clusters, not of users, decides what can be said. The comparison is of cluster totals:
-each arm's value is total over size with a cluster-robust (CR2) error and the degrees of
-freedom of that error, right with a dozen clusters of unequal size, where the plain
-robust error is too small. With equal clusters it is Welch's test of the cluster means.
+clusters, not of users, decides what can be said. Give the moments of each cluster, with
+clusters on the last axis; each arm's value is total over size with a cluster-robust
+(CR2) error and the degrees of freedom of that error: right with a dozen clusters of
+unequal size, where the plain robust error is too small. With equal clusters it is
+Welch's test of the cluster means.
+
 The default weighs each user alike; weighing each cluster alike is an option for when
 the size of a cluster is itself related to the effect.
 
@@ -54,60 +56,6 @@ Weighting: TypeAlias = Literal["unit", "cluster"]
 
 
 @dataclass(frozen=True, slots=True)
-class Clusters:
-    """Sums of one metric in each cluster of an arm, shape (..., cluster).
-
-    Clusters of size 0 are ignored, so arms with different numbers of clusters can be
-    padded to one shape. For a ratio metric give the denominator as the size.
-
-    Attributes:
-        size: users of each cluster, or sums of the denominator.
-        total: sums of the metric.
-        squares: sums of squares over the users, needed by `intraclass` alone; NaN where
-            not collected.
-    """
-
-    size: FloatArray
-    total: FloatArray
-    squares: FloatArray
-
-    @classmethod
-    def of(
-        cls, size: ArrayLike, total: ArrayLike, squares: ArrayLike = np.nan
-    ) -> "Clusters":
-        """Build from sums.
-
-        Raises:
-            StatisticsError: a negative or infinite size, or shapes that do not fit.
-        """
-        arrays = broadcast(
-            size=np.atleast_1d(check_at_least("size", size, 0)),
-            total=total,
-            squares=squares,
-        )
-        return cls(*arrays)
-
-    @classmethod
-    def from_units(cls, cluster: ArrayLike, values: ArrayLike) -> "Clusters":
-        """Reduce one value a user.
-
-        Args:
-            cluster: id of each user's cluster, shape (user,).
-            values: shape (..., user).
-
-        Raises:
-            StatisticsError: not one cluster a user.
-        """
-        rows = np.atleast_1d(as_floats("values", values))
-        place, number = numbered("cluster", cluster, rows.shape[-1])
-        return cls.of(
-            np.bincount(place, minlength=number),
-            group_sums(rows, place, number),
-            group_sums(rows**2, place, number),
-        )
-
-
-@dataclass(frozen=True, slots=True)
 class Intraclass:
     """How alike the users of one cluster are; arrays have the cells' shape.
 
@@ -128,11 +76,50 @@ class Intraclass:
 
 
 @quiet
-def cluster_arm(clusters: Clusters, *, weighting: Weighting = "unit") -> Moments:
+def cluster_totals(size: ArrayLike, total: ArrayLike) -> Moments:
+    """Return clusters known by their totals alone, for any comparison here.
+
+    Args:
+        size: users of each cluster, or sums of a ratio's denominator, shape
+            (..., cluster).
+        total: sums of the metric.
+
+    Raises:
+        StatisticsError: a negative or infinite size, or shapes that do not fit.
+    """
+    users, sums = broadcast(size=check_at_least("size", size, 0), total=total)
+    mean = np.where(users > 0, divide(sums, users), 0.0)
+    unknown = np.asarray(np.nan)
+    return Moments(*(np.atleast_1d(part) for part in (users, mean, unknown, unknown)))
+
+
+@quiet
+def cluster_moments(cluster: ArrayLike, values: ArrayLike) -> Moments:
+    """Reduce one value a user to moments of each cluster, shape (..., cluster).
+
+    Args:
+        cluster: id of each user's cluster, shape (user,).
+        values: shape (..., user).
+
+    Raises:
+        StatisticsError: not one cluster a user.
+    """
+    rows = np.atleast_1d(as_floats("values", values))
+    place, number = numbered("cluster", cluster, rows.shape[-1])
+    size = np.bincount(place, minlength=number).astype(np.float64)
+    mean = group_sums(rows, place, number) / size
+    gap = rows - mean[..., place]
+    m2, m3 = (group_sums(gap**power, place, number) for power in (2, 3))
+    return Moments(size, mean, m2, m3)
+
+
+@quiet
+def cluster_arm(clusters: Moments, *, weighting: Weighting = "unit") -> Moments:
     """Return an arm as moments whose error and df are cluster-robust (CR2).
 
     Args:
-        clusters: sums of one arm.
+        clusters: moments of each cluster of one arm, shape (..., cluster). Clusters
+            without users are ignored, so that arms can be padded to one shape.
         weighting: whether each user or each cluster counts alike.
 
     Raises:
@@ -142,18 +129,16 @@ def cluster_arm(clusters: Clusters, *, weighting: Weighting = "unit") -> Moments
         raise StatisticsError(
             f"weighting must be 'unit' or 'cluster', got {weighting!r}"
         )
-    size, total = clusters.size, clusters.total
-    used = size > 0
-    if weighting == "cluster":
-        total = np.where(used, divide(total, size), 0.0)
-        size = np.where(used, 1.0, 0.0)
+    used = clusters.count > 0
+    size = clusters.count if weighting == "unit" else np.where(used, 1.0, 0.0)
     everyone = size.sum(axis=-1)
-    mean = divide(np.where(used, total, 0.0).sum(axis=-1), everyone)
     share = np.where(used, divide(size, everyone[..., None]), 0.0)
-    residual = np.where(used, total - mean[..., None] * size, 0.0)
+    mean = (share * clusters.mean).sum(axis=-1)
+    mean = np.where(everyone > 0, mean, np.nan)
+    residual = share * (clusters.mean - mean[..., None])
     # CR2: the residuals of a large cluster are small because it pulls the mean.
     lift = divide(1.0, 1.0 - share)
-    error2 = divide((lift * residual**2).sum(axis=-1), everyone**2)
+    error2 = (lift * np.where(used, residual, 0.0) ** 2).sum(axis=-1)
     # tr(B)^2 / tr(B^2) of the quadratic form, users independent (Bell and McCaffrey).
     pull = lift * share**2
     trace2 = (share**2).sum(axis=-1) + pull.sum(axis=-1) ** 2 - (pull**2).sum(axis=-1)
@@ -162,8 +147,8 @@ def cluster_arm(clusters: Clusters, *, weighting: Weighting = "unit") -> Moments
 
 
 def cluster_difference(
-    control: Clusters,
-    treatment: Clusters,
+    control: Moments,
+    treatment: Moments,
     *,
     weighting: Weighting = "unit",
     alpha: ArrayLike = 0.05,
@@ -172,8 +157,8 @@ def cluster_difference(
     """Compare two arms of clusters by the difference of their values.
 
     Args:
-        control: sums of the control's clusters.
-        treatment: sums of the treatment's clusters.
+        control: moments of the control's clusters, shape (..., cluster).
+        treatment: moments of the treatment's clusters.
         weighting: whether each user or each cluster counts alike.
         alpha: two-sided error over all looks.
         quantile: one look of a sequential plan, as in `means.welch`.
@@ -188,8 +173,8 @@ def cluster_difference(
 
 
 def cluster_lift(
-    control: Clusters,
-    treatment: Clusters,
+    control: Moments,
+    treatment: Moments,
     *,
     weighting: Weighting = "unit",
     alpha: ArrayLike = 0.05,
@@ -198,8 +183,8 @@ def cluster_lift(
     """Compare two arms of clusters relative to the control's value.
 
     Args:
-        control: sums of the control's clusters.
-        treatment: sums of the treatment's clusters.
+        control: moments of the control's clusters, shape (..., cluster).
+        treatment: moments of the treatment's clusters.
         weighting: whether each user or each cluster counts alike.
         alpha: two-sided error over all looks.
         quantile: one look of a sequential plan, as in `means.welch`.
@@ -214,11 +199,12 @@ def cluster_lift(
 
 
 @quiet
-def intraclass(*arms: Clusters) -> Intraclass:
+def intraclass(*arms: Moments) -> Intraclass:
     """Return the intraclass correlation within arms, by analysis of variance.
 
     Args:
-        arms: sums with squares of one or more arms; each keeps its own mean.
+        arms: moments of the clusters of one or more arms, from `cluster_moments`; each
+            arm keeps its own mean.
 
     Raises:
         StatisticsError: no arm given, or shapes that do not fit.
@@ -228,19 +214,18 @@ def intraclass(*arms: Clusters) -> Intraclass:
     between, within, evened = (np.asarray(0.0) for _ in range(3))
     count, users, spread = (np.asarray(0.0) for _ in range(3))
     for arm in arms:
-        used = arm.size > 0
-        means = np.where(used, divide(arm.total, arm.size), 0.0)
-        everyone = arm.size.sum(axis=-1)
-        centre = divide((arm.size * means).sum(axis=-1), everyone)
-        between = between + (arm.size * (means - centre[..., None]) ** 2).sum(axis=-1)
-        inner = np.where(used, arm.squares - arm.size * means**2, 0.0)
-        within = within + inner.sum(axis=-1)
-        evened = evened + everyone - divide((arm.size**2).sum(axis=-1), everyone)
+        used = arm.count > 0
+        everyone = arm.count.sum(axis=-1)
+        centre = divide((arm.count * arm.mean).sum(axis=-1), everyone)
+        gap = np.where(used, arm.mean - centre[..., None], 0.0)
+        between = between + (arm.count * gap**2).sum(axis=-1)
+        within = within + np.where(used, arm.m2, 0.0).sum(axis=-1)
+        evened = evened + everyone - divide((arm.count**2).sum(axis=-1), everyone)
         count = count + used.sum(axis=-1)
         users = users + everyone
-        spread = spread + (arm.size**2).sum(axis=-1)
+        spread = spread + (arm.count**2).sum(axis=-1)
     ms_between = divide(between, count - len(arms))
-    ms_within = divide(np.maximum(within, 0.0), users - count)
+    ms_within = divide(within, users - count)
     evened = divide(evened, count - len(arms))
     icc = divide(ms_between - ms_within, ms_between + (evened - 1) * ms_within)
     mean_size = divide(users, count)

@@ -41,6 +41,8 @@ from experiments.statistics.numeric import (
 from experiments.statistics.preferences import one_sample
 from experiments.statistics.relative import fieller
 
+_BATCH_UNITS = 6
+
 
 @quiet
 def by_epoch(arm: Moments, units: ArrayLike) -> Moments:
@@ -131,7 +133,8 @@ def batched_difference(
 
     Each epoch's (difference - effect) / error has unit variance whatever the shares,
     and so has their sum weighted by the root of the epoch's share of all units. The
-    interval holds the constant effects at which that sum is not extreme.
+    interval holds the constant effects at which that sum is not extreme. Epochs in
+    which an arm has fewer than six units, or nothing varies, are left out.
 
     Args:
         control: moments of the control, shape (..., epoch).
@@ -146,11 +149,12 @@ def batched_difference(
     level = Level.resolve(alpha, quantile)
     u_control, u_treatment = control.standard_error2, treatment.standard_error2
     df = welch_df(u_control, control.count, u_treatment, treatment.count)
-    # A t statistic has variance df / (df - 2); below 5 it is too wild to average.
+    # A t statistic has variance df / (df - 2), wild where an arm has few units.
     noise = np.sqrt((u_control + u_treatment) * divide(df, df - 2))
     total = control.count + treatment.count if units is None else units
     total, noise = broadcast(units=check_at_least("units", total, 0), noise=noise)
-    used = (df >= 5) & (noise > 0) & (total > 0)
+    fewest = np.minimum(control.count, treatment.count)
+    used = (fewest >= _BATCH_UNITS) & (noise != 0) & (total > 0)
     total = np.where(used, total, 0.0)
     share = np.sqrt(divide(total, total.sum(axis=-1, keepdims=True)))
     pull = np.where(used, divide(share, noise), 0.0)
@@ -159,7 +163,7 @@ def batched_difference(
     estimate = divide((pull * gap).sum(axis=-1), strength)
     error = divide(1.0, strength)
     half = normal_quantile(level.nominal / 2) * error
-    arms = _stratified(control, treatment, units)
+    arms = _stratified(control, treatment, total)
     return Comparison(
         estimate=estimate,
         standard_error=error,

@@ -24,7 +24,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import ArrayLike
 
-from experiments.statistics.clusters import Clusters, cluster_difference
+from experiments.statistics.clusters import cluster_difference, cluster_totals
 from experiments.statistics.comparison import (
     Comparison,
     Quantile,
@@ -156,7 +156,7 @@ def block_difference(
             (0, 1).
     """
     control, treatment = (
-        Clusters.of(sizes * (schedule.arms == arm), totals)
+        cluster_totals(sizes * (schedule.arms == arm), totals)
         for sizes, totals in (_block_sums(outcome, size, schedule),)
         for arm in (False, True)
     )
@@ -196,6 +196,9 @@ def randomisation_test(
     if draws * alpha < 2:
         raise StatisticsError(f"draws must be >= 2 / alpha, got {draws}")
     sizes, totals = _block_sums(outcome, size, schedule)
+    # Without the common level, equal differences are equal to the last digit.
+    level = divide(totals.sum(axis=-1), sizes.sum(axis=-1))
+    totals = totals - level[..., None] * sizes
     arms = schedule.arms.astype(np.float64)[None]
     redrawn = _redraw(schedule, draws, rng)
     gap = _differences(totals, sizes, arms)
@@ -222,7 +225,7 @@ def randomisation_test(
             np.shape(found),
             (~both, Status.NOT_ENOUGH_DATA),
             (chance.std(axis=-1) == 0, Status.DEGENERATE),
-            (~(np.isfinite(lower) & np.isfinite(upper)), Status.UNBOUNDED),
+            (~(np.isfinite(lower) & np.isfinite(upper)), Status.NOT_ENOUGH_DATA),
         ),
         method=f"Randomisation test, {draws:,} draws",
         scale="absolute",

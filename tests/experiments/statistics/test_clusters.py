@@ -8,10 +8,11 @@ from scipy import linalg
 
 from experiments.statistics.aggregates import Moments
 from experiments.statistics.clusters import (
-    Clusters,
     cluster_arm,
     cluster_difference,
     cluster_lift,
+    cluster_moments,
+    cluster_totals,
     design_effect,
     intraclass,
 )
@@ -38,7 +39,7 @@ def test_the_arm_has_the_cr2_error_and_df_of_the_matrix_form() -> None:
         rows.append((np.eye(18) - hat) @ row)
     form = np.array(rows) @ np.array(rows).T
     df = np.trace(form) ** 2 / np.trace(form @ form)
-    arm = cluster_arm(Clusters.from_units(cluster, y))
+    arm = cluster_arm(cluster_moments(cluster, y))
     assert float(arm.mean) == pytest.approx(y.mean())
     assert float(arm.standard_error2) == pytest.approx(error2)
     assert float(arm.count) - 1 == pytest.approx(df)
@@ -48,7 +49,7 @@ def test_equal_clusters_are_welch_of_their_means() -> None:
     rng = np.random.default_rng(1)
     a, b = rng.normal(1.0, 1.0, (6, 10)), rng.normal(1.5, 2.0, (9, 10))
     wanted = welch(*(Moments.from_units(rows.mean(axis=-1)) for rows in (a, b)))
-    arms = [Clusters.of(10.0, rows.sum(axis=-1)) for rows in (a, b)]
+    arms = [cluster_totals(10.0, rows.sum(axis=-1)) for rows in (a, b)]
     for weighting in ("unit", "cluster"):
         found = cluster_difference(*arms, weighting=weighting)
         for name in ("estimate", "standard_error", "degrees_of_freedom", "p_value"):
@@ -58,9 +59,13 @@ def test_equal_clusters_are_welch_of_their_means() -> None:
 
 
 def test_empty_clusters_pad_an_arm_without_a_trace() -> None:
-    bare = Clusters.of([4.0, 6.0, 5.0], [8.0, 9.0, 12.0], [20.0, 15.0, 30.0])
-    padded = Clusters.of(
-        [4.0, 0.0, 6.0, 5.0, 0.0], [8.0, 0.0, 9.0, 12.0, 0.0], [20.0, 0, 15.0, 30.0, 0]
+    bare = cluster_moments([0, 0, 1, 1, 1, 2], [1.0, 2.0, 4.0, 4.5, 3.0, 7.0])
+    hole = Moments.from_units([])
+    padded = Moments(
+        *(
+            np.insert(getattr(bare, name), [1, 3], getattr(hole, name))
+            for name in ("count", "mean", "m2", "m3")
+        )
     )
     for weighting in ("unit", "cluster"):
         one, two = (cluster_arm(c, weighting=weighting) for c in (bare, padded))
@@ -70,9 +75,21 @@ def test_empty_clusters_pad_an_arm_without_a_trace() -> None:
     assert alike[0] == pytest.approx(alike[1])
 
 
+def test_a_large_level_costs_no_digits() -> None:
+    rng = np.random.default_rng(6)
+    cluster, rows = np.repeat(range(20), 30), rng.normal(0, 1, 600)
+    plain, high = (cluster_moments(cluster, rows + level) for level in (0.0, 1e8))
+    assert float(intraclass(high).estimate) == pytest.approx(
+        float(intraclass(plain).estimate), abs=1e-6
+    )
+    assert float(cluster_arm(high).standard_error2) == pytest.approx(
+        float(cluster_arm(plain).standard_error2), rel=1e-6
+    )
+
+
 def test_the_intraclass_correlation_is_that_of_the_variance_table() -> None:
     # Two clusters of two: between mean square 8, within mean square 0.5.
-    found = intraclass(Clusters.from_units([0, 0, 1, 1], [0.5, 1.5, 3.0, 3.0]))
+    found = intraclass(cluster_moments([0, 0, 1, 1], [0.5, 1.5, 3.0, 3.0]))
     between, within = 4.0, 0.25
     assert float(found.estimate) == pytest.approx(
         (between - within) / (between + within)
@@ -81,11 +98,11 @@ def test_the_intraclass_correlation_is_that_of_the_variance_table() -> None:
     rng = np.random.default_rng(2)
     rows = rng.normal(0, 1, (4000, 1)) + rng.normal(0, 2, (4000, 5))
     many = intraclass(
-        Clusters.from_units(np.repeat(range(4000), 5), rows.ravel()),
-        Clusters.from_units(np.repeat(range(4000), 5), 9 + rows.ravel()),
+        cluster_moments(np.repeat(range(4000), 5), rows.ravel()),
+        cluster_moments(np.repeat(range(4000), 5), 9 + rows.ravel()),
     )
     assert float(many.estimate) == pytest.approx(0.2, abs=0.02)
-    assert intraclass(Clusters.of([1.0, 1.0], [1.0, 2.0])).status == (
+    assert intraclass(cluster_totals([1.0, 1.0], [1.0, 2.0])).status == (
         Status.NOT_ENOUGH_DATA
     )
 
@@ -106,7 +123,7 @@ def draw(seed: int, clusters: int, effect: float) -> tuple[FloatArray, FloatArra
 
 def test_few_uneven_clusters_keep_the_error_rate() -> None:
     control, treatment = draw(3, 8, 0.0), draw(4, 10, 0.0)
-    arms = [Clusters.of(*rows) for rows in (control, treatment)]
+    arms = [cluster_totals(*rows) for rows in (control, treatment)]
     for weighting in ("unit", "cluster"):
         result = cluster_difference(*arms, weighting=weighting)
         assert 0.031 <= float(result.excludes_zero.mean()) <= 0.069
@@ -116,7 +133,7 @@ def test_few_uneven_clusters_keep_the_error_rate() -> None:
         for size, total in (control, treatment)
     ]
     assert float(welch(*naive).excludes_zero.mean()) > 0.3
-    lifted = cluster_lift(arms[0], Clusters.of(*draw(5, 10, 0.2)))
+    lifted = cluster_lift(arms[0], cluster_totals(*draw(5, 10, 0.2)))
     miss = (lifted.lower > 0.2) | (lifted.upper < 0.2)
     assert 0.025 <= float(miss.mean()) <= 0.069
 
@@ -130,7 +147,7 @@ cells = st.lists(st.tuples(sizes, st.floats(-1e6, 1e6)), min_size=1, max_size=5)
 def test_any_clusters_give_figures_or_a_status(
     control: list[tuple[float, float]], treatment: list[tuple[float, float]]
 ) -> None:
-    arms = [Clusters.of(*np.array(rows).T) for rows in (control, treatment)]
+    arms = [cluster_totals(*np.array(rows).T) for rows in (control, treatment)]
     mirrored = cluster_difference(*arms[::-1])
     for quantile in (None, Look((0.5,), alpha=0.05)):
         for weighting in ("unit", "cluster"):
@@ -148,13 +165,13 @@ def test_any_clusters_give_figures_or_a_status(
 
 
 def test_wrong_arguments_are_named() -> None:
-    arm = Clusters.of([1.0, 2.0], [1.0, 2.0])
+    arm = cluster_totals([1.0, 2.0], [1.0, 2.0])
     with pytest.raises(StatisticsError, match="size must be finite and >= 0, got -1"):
-        Clusters.of([-1.0], [1.0])
+        cluster_totals([-1.0], [1.0])
     with pytest.raises(StatisticsError, match="weighting must be"):
         cluster_arm(arm, weighting="shop")  # type: ignore[arg-type]  # wrong
     with pytest.raises(StatisticsError, match=r"cluster must have shape \(3,\)"):
-        Clusters.from_units([0, 1], [1.0, 2.0, 3.0])
+        cluster_moments([0, 1], [1.0, 2.0, 3.0])
     with pytest.raises(StatisticsError, match="icc must be <= 1"):
         design_effect(10, 1.5)
     with pytest.raises(StatisticsError, match="arms must be at least 1"):
