@@ -120,7 +120,7 @@ def adjust(
     weights = np.concatenate([np.ones_like(theta[:1]), -theta])[..., None]
     with_metric = (weights * m2).sum(axis=1)
     residual = np.maximum((weights * with_metric).sum(axis=0), 0.0)
-    plain = Moments(count, mean[0], m2[0, 0], np.float64(np.nan))
+    plain = Moments(count, mean[0], m2[0, 0], np.asarray(np.nan))
     moved = mean[0] + (weights[1:] * gap[1:]).sum(axis=0)
     df = np.where(count > 1, count - 1, 0)
     return Adjusted(
