@@ -14,8 +14,6 @@ References:
     units without a pre-period.
     Frison and Pocock (1992), Statistics in Medicine 11 (analysis of covariance).
     Deng, Knoblich, Lu (2018), KDD, section 2.2 (a ratio as a linearised mean).
-    Golub and Van Loan (2013), "Matrix Computations", 4.1 (elimination of a symmetric
-    system).
 """
 
 from collections.abc import Sequence
@@ -27,6 +25,13 @@ from numpy.typing import ArrayLike
 
 from experiments.statistics.aggregates import CrossMoments, JointMoments, Moments
 from experiments.statistics.comparison import Comparison, Quantile
+from experiments.statistics.least_squares import (
+    between,
+    columns_first,
+    over_arms,
+    pooled_mean,
+    solve,
+)
 from experiments.statistics.means import welch
 from experiments.statistics.numeric import (
     BoolArray,
@@ -40,8 +45,6 @@ from experiments.statistics.ratios import linearised_columns
 from experiments.statistics.relative import fieller_dependent
 
 Slope: TypeAlias = Literal["within", "total"]
-
-_SINGULAR = 1e-10
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,18 +107,23 @@ def adjust(
     Raises:
         StatisticsError: no covariate column, or no arm axis.
     """
-    count, mean, m2 = _columns(arms)
+    count, mean, m2 = columns_first(arms)
+    if len(mean) < 2:
+        raise StatisticsError(
+            "arms must have shape (..., arm, column) with at least one covariate, "
+            f"got {(*count.shape, len(mean))}"
+        )
     within = over_arms(m2)
     if total is None:
         centre = pooled_mean(count, mean)
         gap = mean - centre[..., None]
-        spread = within if slope == "within" else within + _between(count, gap)
+        spread = within if slope == "within" else within + between(count, gap)
     else:
         gap = mean - np.moveaxis(total.mean, -1, 0)[..., None]
         spread = (
             within if slope == "within" else np.moveaxis(total.m2, (-2, -1), (0, 1))
         )
-    theta, used = least_squares(spread)
+    theta, used = solve(spread[1:, 1:], spread[1:, 0])
     # The residual y - theta'x, as weights on the columns.
     weights = np.concatenate([np.ones_like(theta[:1]), -theta])[..., None]
     with_metric = (weights * m2).sum(axis=1)
@@ -214,79 +222,3 @@ def adjusted_lift(
         covariance=-adjusted.covariance[..., control],
         quantile=quantile,
     )
-
-
-def over_arms(values: FloatArray) -> FloatArray:
-    """Return the sums over the last axis; a product is ten times as fast as a sum."""
-    return np.asarray(values @ np.ones(values.shape[-1]))
-
-
-def pooled_mean(count: FloatArray, mean: FloatArray) -> FloatArray:
-    """Return the mean of all arms as one group; the arm is the last axis.
-
-    Deviations from the first arm are averaged: a mean of 1e8 keeps its digits.
-
-    Args:
-        count: units, shape (..., arm).
-        mean: means, shape (column, ..., arm).
-    """
-    base = mean[..., 0]
-    away = over_arms(count * (mean - mean[..., :1]))
-    return base + np.where(away == 0, 0.0, divide(away, over_arms(count)))
-
-
-def least_squares(m2: FloatArray) -> tuple[FloatArray, BoolArray]:
-    """Solve for the slopes of column 0 on the others, dropping what adds nothing.
-
-    Covariates are eliminated in turn; one whose remaining variance is a 1e-10 part of
-    its own is constant or repeats the ones before it.
-
-    Args:
-        m2: sums of products of deviations, shape (column, column, ...).
-
-    Returns:
-        Slopes and covariates kept, shape (column - 1, ...); the slope of a dropped
-        covariate is 0.
-    """
-    left, right = m2[1:, 1:].copy(), m2[1:, 0].copy()
-    size = len(right)
-    own = [left[k, k].copy() for k in range(size)]
-    used = np.zeros(right.shape, dtype=np.bool_)
-    for k in range(size):
-        pivot = left[k, k]
-        used[k] = (pivot > _SINGULAR * own[k]) & np.isfinite(pivot)
-        share = np.where(used[k], divide(left[k + 1 :, k], pivot), 0.0)
-        left[k + 1 :] -= share[:, None] * left[k]
-        right[k + 1 :] -= share * right[k]
-    theta = np.zeros_like(right)
-    for k in reversed(range(size)):
-        rest = right[k] - (left[k, k + 1 :] * theta[k + 1 :]).sum(axis=0)
-        theta[k] = np.where(used[k], divide(rest, left[k, k]), 0.0)
-    return theta, used
-
-
-def _columns(
-    arms: JointMoments | CrossMoments,
-) -> tuple[FloatArray, FloatArray, FloatArray]:
-    """Return count, means and products with the columns as the leading axes.
-
-    Cells then lie side by side in memory, and two columns cost what two columns must.
-    """
-    if isinstance(arms, CrossMoments):
-        count, mean = arms.count, np.stack([arms.mean_y, arms.mean_x])
-        m2 = np.stack([arms.m2_y, arms.cxy, arms.cxy, arms.m2_x])
-        m2 = m2.reshape(2, 2, *count.shape)
-    else:
-        count, mean = arms.count, np.moveaxis(arms.mean, -1, 0)
-        m2 = np.moveaxis(arms.m2, (-2, -1), (0, 1))
-    if count.ndim < 1 or len(mean) < 2:
-        raise StatisticsError(
-            "arms must have shape (..., arm, column) with at least one covariate, "
-            f"got {(*count.shape, len(mean))}"
-        )
-    return count, mean, m2
-
-
-def _between(count: FloatArray, gap: FloatArray) -> FloatArray:
-    """Return the sums of products of the arms' distances from the pooled mean."""
-    return over_arms(count * gap[:, None] * gap[None, :])
