@@ -88,9 +88,9 @@ def test_an_overpowered_design_stays_finite() -> None:
 
 def test_wrong_arguments_name_themselves() -> None:
     look = Look((0.5,), 0.05)
-    with pytest.raises(StatisticsError, match="remaining must rise from above 0.5"):
+    with pytest.raises(StatisticsError, match=r"remaining must rise from above 0\.5"):
         conditional_power(1.0, look, (0.5, 1.0))
-    with pytest.raises(StatisticsError, match="remaining must rise from above 0.5"):
+    with pytest.raises(StatisticsError, match=r"remaining must rise from above 0\.5"):
         conditional_power(1.0, look, ())
     with pytest.raises(StatisticsError, match=r"alpha must lie in \(0, 1\)"):
         extra_traffic(0.1, 0.1, alpha=2)

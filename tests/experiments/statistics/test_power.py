@@ -35,6 +35,12 @@ PLANS = (
 )
 
 
+def known(units: float, mean: np.ndarray, variance: float) -> Moments:
+    """Return arms of one size whose variance is what was planned."""
+    m2 = np.full(mean.shape, variance * (units - 1))
+    return Moments(np.full(mean.shape, units), mean, m2, np.zeros(mean.shape))
+
+
 def test_small_samples_equal_r_pwr() -> None:
     per_arm = sample_size(UNIT, Design(), [0.5, 0.2], scale="absolute") / 2
     assert per_arm == pytest.approx([63.76561, 393.4057], abs=1e-4)
@@ -116,11 +122,12 @@ def test_planned_looks_reach_the_power_they_were_planned_for() -> None:
         for arm, mean in enumerate((5.0, 5.2)):
             sums[arm] += dice.normal(mean * added[arm], 3 * np.sqrt(added[arm]), 4000)
         here = Look(WEEKS[: look + 1], 0.05)
-        moments = [
-            Moments(n, total / n, 9.0 * (n - 1), 0.0)  # type: ignore[arg-type]  # floats
-            for n, total in ((control, sums[0]), (treatment, sums[1]))
-        ]
-        found |= welch(*moments, quantile=here).excludes_zero
+        result = welch(
+            known(control, sums[0] / control, 9.0),
+            known(treatment, sums[1] / treatment, 9.0),
+            quantile=here,
+        )
+        found |= result.excludes_zero
     assert found.mean() == pytest.approx(0.8, abs=0.0246)
 
 
@@ -141,16 +148,10 @@ def test_guardrails_pass_as_often_as_planned() -> None:
     units = round(n / 2)
     dice = np.random.default_rng(23)
     spread = np.sqrt(4.0 / units)
-    arms = [
-        Moments(
-            np.float64(units),
-            dice.normal(2.0, spread, 4000),
-            4.0 * (units - 1),
-            0.0,  # type: ignore[arg-type]  # floats
-        )
-        for _ in range(2)
-    ]
-    result = non_inferiority(*arms, margin=0.05)
+    control, treatment = (
+        known(units, dice.normal(2.0, spread, 4000), 4.0) for _ in range(2)
+    )
+    result = non_inferiority(control, treatment, margin=0.05)
     assert (result.outcome == Outcome.PASS).mean() == pytest.approx(0.8, abs=0.0246)
 
 

@@ -40,9 +40,9 @@ def test_the_evidence_is_that_of_the_published_implementation() -> None:
 
 
 def test_the_evidence_is_the_ratio_of_two_likelihoods() -> None:
-    counts = np.array([430, 390, 180])
+    counts, total = np.array([430, 390, 180]), np.array(1000)
     alpha = 100 * np.array(WEIGHTS)
-    expected = dirichlet_multinomial.logpmf(counts, alpha, 1000) - multinomial.logpmf(
+    expected = dirichlet_multinomial.logpmf(counts, alpha, total) - multinomial.logpmf(
         counts, 1000, WEIGHTS
     )
     found = sequential_sample_ratio(counts, (4, 4, 2), concentration=100)
