@@ -116,6 +116,18 @@ def test_an_early_stop_is_shrunk_towards_no_effect() -> None:
     assert 0 < float(ended.estimate) < float(plain.estimate)
 
 
+def test_overwhelming_evidence_stays_finite() -> None:
+    for looks in (1, 3):
+        ended = stage_wise(
+            lambda q: welch(arm(1.0), arm(9.0), quantile=q),
+            Look(QUARTERS[:looks], 0.05),
+        )
+        for name in ("lower", "estimate", "upper"):
+            assert np.isfinite(getattr(ended, name))
+        assert bool(ended.excludes_zero)
+        assert float(ended.p_value) < 0.05
+
+
 def test_swapping_the_arms_mirrors_the_figures() -> None:
     look = Look(QUARTERS[:3], 0.05)
     low, high = arm(1.0), arm(1.13)
