@@ -36,6 +36,7 @@ class Status(StrEnum):
     OK = "ok"
     NOT_ENOUGH_DATA = "not_enough_data"
     DEGENERATE = "degenerate"
+    DISCRETE = "discrete"
     UNBOUNDED = "unbounded"
     SKEW_WARNING = "skew_warning"
     LOW_OVERLAP = "low_overlap"
@@ -52,6 +53,10 @@ _SENTENCES = {
     Status.OK: "The figures can be read as they are.",
     Status.NOT_ENOUGH_DATA: "A variant has too few units to say anything.",
     Status.DEGENERATE: "The metric does not vary, so no test applies.",
+    Status.DISCRETE: (
+        "Many rows share the quantile's own value, so it has no usable error; compare "
+        "means, or the share of rows above a threshold."
+    ),
     Status.UNBOUNDED: (
         "The control's value is too close to zero for a relative effect; "
         "read the absolute one."
