@@ -185,7 +185,7 @@ class Detection:
         self, drift: FloatArray, noise: Sequence[FloatArray], n: FloatArray
     ) -> FloatArray:
         """Return the power of a single Welch test (noncentral t); NaN: no units."""
-        n0, n1 = (np.where(share * n > 1, share * n, np.nan) for share in self.shares)
+        n0, n1 = (np.where(share * n >= 2, share * n, np.nan) for share in self.shares)
         df = welch_df(noise[0], n0, noise[1], n1)
         edge = student_quantile(self.alpha / 2, df)
         drift = np.clip(drift, -_FARTHEST, _FARTHEST)
