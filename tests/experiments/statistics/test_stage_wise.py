@@ -49,9 +49,11 @@ def test_two_looks_equal_the_bivariate_normal_by_hand() -> None:
 
 @pytest.mark.parametrize("kind", ["obrien_fleming", "pocock", 2.0])
 def test_at_the_last_look_p_equals_alpha_on_the_boundary(kind: Spending) -> None:
-    look = Look(QUARTERS, 0.05, kind)
-    p = Ordering.of(look).p_value(np.array([look.critical, -look.critical]))
-    assert p == pytest.approx([0.05, 0.05], abs=1e-9)
+    daily = tuple((day + 1) / 30 for day in range(30))
+    for information in (QUARTERS, daily):
+        look = Look(information, 0.05, kind)
+        p = Ordering.of(look).p_value(np.array([look.critical, -look.critical]))
+        assert p == pytest.approx([0.05, 0.05], abs=1e-9)
 
 
 @pytest.mark.parametrize("drift", [0.0, 2.0, 3.5])
