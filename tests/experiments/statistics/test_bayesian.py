@@ -78,7 +78,7 @@ def test_where_less_is_better_chances_and_losses_change_sides() -> None:
 @pytest.mark.parametrize("z", [-3.0, 0.0, 1.0, 5.0, 30.0])
 def test_the_shortfall_equals_its_integral_far_into_the_tail(z: float) -> None:
     def integrand(x: float) -> float:
-        return x * np.exp(-(x * x) / 2 - x * z)
+        return float(x * np.exp(-(x * x) / 2 - x * z))
 
     tail = integrate.quad(integrand, 0, 60 if z > -1 else 40)[0]
     wanted = tail * stats.norm.pdf(z)

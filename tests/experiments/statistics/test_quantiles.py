@@ -25,6 +25,20 @@ HIGH = 0.069  # upper 99.99 % binomial bound for 5 % and 2,000 draws
 rows = st.lists(st.integers(-300, 300).map(float), min_size=0, max_size=60)
 
 
+def built(
+    value: float, lower: float, upper: float, reach: float, indicators: CrossMoments
+) -> QuantileStatistics:
+    """A p90 from figures, as SQL would give them."""
+    return QuantileStatistics(
+        np.asarray(value),
+        np.asarray(lower),
+        np.asarray(upper),
+        np.asarray(0.9),
+        np.asarray(reach),
+        indicators,
+    )
+
+
 def published(
     units: int, value: float, lower: float, upper: float
 ) -> QuantileStatistics:
@@ -32,9 +46,7 @@ def published(
     m2 = 0.9 * 0.1 * (units - 1) ** 2 / units
     indicators = CrossMoments(*map(np.asarray, (units, 0.9, 1.0, m2, 0.0, 0.0)))
     reach = WINDOW * (0.9 * 0.1 / units) ** 0.5
-    return QuantileStatistics(
-        *map(np.asarray, (value, lower, upper, 0.9, reach)), indicators
-    )
+    return built(value, lower, upper, reach, indicators)
 
 
 CONTROL = published(11054, 7.157987489967789, 7.098780136176828, 7.217194843758751)
@@ -128,10 +140,8 @@ def test_two_passes_of_sums_give_what_rows_give() -> None:
     sums = CrossMoments.from_power_sums(
         3000, below.sum(), 3000, below.sum(), 3000, below.sum()
     )
-    built = QuantileStatistics(
-        *map(np.asarray, (value, lower, upper, 0.9, reach)), sums
-    )
-    assert float(built.standard_error) == pytest.approx(
+    summed = built(value, lower, upper, reach, sums)
+    assert float(summed.standard_error) == pytest.approx(
         float(direct.standard_error), rel=1e-3
     )
     assert float(window(sums)) == pytest.approx(reach, rel=1e-3)
