@@ -39,6 +39,9 @@ class Status(StrEnum):
     DISCRETE = "discrete"
     UNBOUNDED = "unbounded"
     SKEW_WARNING = "skew_warning"
+    LOW_OVERLAP = "low_overlap"
+    WEIGHTS_OFF = "weights_off"
+    NOT_SELECTED = "not_selected"
 
     @property
     def sentence(self) -> str:
@@ -61,6 +64,17 @@ _SENTENCES = {
     Status.SKEW_WARNING: (
         "Few units carry most of this metric, so the interval and the p-value are "
         "approximate."
+    ),
+    Status.LOW_OVERLAP: (
+        "The log holds too few rounds like those the new policy would play; "
+        "run an experiment instead."
+    ),
+    Status.WEIGHTS_OFF: (
+        "The importance weights do not average to one: the logged propensities are "
+        "wrong, or the new policy plays what the old one never did."
+    ),
+    Status.NOT_SELECTED: (
+        "The experiment was not chosen for its result, so there is nothing to correct."
     ),
 }
 
