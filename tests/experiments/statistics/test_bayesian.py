@@ -113,6 +113,16 @@ def test_peeking_at_a_flat_posterior_errs_far_more_often_than_it_says() -> None:
 
 
 @pytest.mark.parametrize("method", ["marginal_likelihood", "moments"])
+def test_a_prior_may_be_centred_where_one_likes(method: str) -> None:
+    generator = np.random.default_rng(4)
+    error = generator.uniform(0.01, 0.03, 400)
+    past = generator.normal(0.0, np.hypot(0.02, error))
+    prior = NormalPrior.from_experiments(past, error, method=method, centre=0.0)  # type: ignore[arg-type]  # a name
+    assert prior.mean == 0.0
+    assert prior.standard_deviation == pytest.approx(0.02, rel=0.1)
+
+
+@pytest.mark.parametrize("method", ["marginal_likelihood", "moments"])
 def test_a_prior_is_learnt_from_past_experiments(method: str) -> None:
     generator = np.random.default_rng(3)
     error = generator.uniform(0.01, 0.03, 400)

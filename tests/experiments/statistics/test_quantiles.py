@@ -181,6 +181,39 @@ def test_an_always_valid_boundary_widens_the_interval() -> None:
     assert float(watched.p_value) > float(fixed.p_value)
 
 
+def test_watching_a_quantile_all_the_time_keeps_the_error() -> None:
+    """25 looks at an A/A test of the median, from 100 rows a variant on."""
+    generator = np.random.default_rng(8)
+    arms = generator.lognormal(size=(2, 400, 1500))
+    ever = np.zeros(400, dtype=bool)
+    naive = np.zeros(400, dtype=bool)
+    for seen in np.geomspace(100, 1500, 25).astype(int):
+        a, b = (QuantileStatistics.from_units(x[:, :seen], level=0.5) for x in arms)
+        watched = quantile_difference(a, b, quantile=AlwaysValid(2 * seen, 0.05))
+        ever |= watched.p_value < 0.05
+        naive |= quantile_difference(a, b).p_value < 0.05
+    assert float(ever.mean()) < 0.05 + 3.9 * (0.05 * 0.95 / 400) ** 0.5
+    assert float(naive.mean()) > 0.15
+
+
+def test_single_precision_and_ten_billion_rows_are_accepted() -> None:
+    values = np.random.default_rng(9).lognormal(size=500).astype(np.float32)
+    single = QuantileStatistics.from_units(values, level=0.5)
+    double = QuantileStatistics.from_units(values.astype(np.float64), level=0.5)
+    assert float(single.standard_error) == float(double.standard_error)
+    n, reach = 1e10, WINDOW * (0.09 / 1e10) ** 0.5
+    sums = CrossMoments.from_power_sums(
+        10**10, 9 * 10**9, 10**10, 9 * 10**9, 10**10, 9 * 10**9
+    )
+    many = built(5.0, 5.0 - 1e-4, 5.0 + 1e-4, reach, sums)
+    more = built(5.1, 5.1 - 1e-4, 5.1 + 1e-4, reach, sums)
+    assert float(many.standard_error) == pytest.approx(1e-4 / WINDOW, rel=1e-6)
+    assert float(window(sums)) == pytest.approx(WINDOW * (0.09 / n) ** 0.5, rel=1e-6)
+    near = built(5.0025, 5.0025 - 1e-4, 5.0025 + 1e-4, reach, sums)
+    assert 0 < float(quantile_difference(many, near).p_value) < 1e-200
+    assert quantile_difference(many, more).status.item() is Status.OK
+
+
 @settings(deadline=None)
 @given(rows, rows, st.sampled_from([0.1, 0.5, 0.9]))
 def test_every_figure_is_finite_or_marked_and_nothing_warns(
