@@ -134,7 +134,7 @@ def _spread_by_moments(
 ) -> float:
     """Return the spread at which the weighted squares are what they should be."""
     if centre is None:
-        return float(random_effects(effect, error).between) ** 0.5
+        return float(np.sqrt(random_effects(effect, error).between))
     weight = 1 / error**2
     excess = (weight * (effect - centre) ** 2).sum() - effect.size
     return float(max(float(excess / weight.sum()), 0.0) ** 0.5)

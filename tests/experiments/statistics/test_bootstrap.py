@@ -203,6 +203,27 @@ def test_the_log_scale_needs_positive_values() -> None:
     assert bootstrap_lift(CONTROL, TREATMENT, kind="log").status == Status.OK
 
 
+def test_digits_survive_a_mean_of_a_hundred_million_and_single_precision() -> None:
+    far = bootstrap_difference(sums(A + 1e8), sums(B + 1e8, 10**6))
+    near = bootstrap_difference(CONTROL, TREATMENT)
+    assert float(far.lower) == pytest.approx(float(near.lower), abs=1e-6)
+    assert float(far.standard_error) == pytest.approx(float(near.standard_error))
+    single = A.astype(np.float32)
+    got = bootstrap_difference(sums(single), TREATMENT)
+    assert float(got.lower) == pytest.approx(float(near.lower), abs=1e-4)
+
+
+def test_one_control_is_compared_with_many_treatments_at_once() -> None:
+    treatments = sums(np.stack([B, B + 1, B - 1]), 10**6)
+    for method in METHODS:
+        together = method(CONTROL, treatments)
+        assert together.lower.shape == (3,)
+        assert float(together.upper[0]) == pytest.approx(
+            float(method(CONTROL, TREATMENT).upper), rel=1e-9
+        )
+        assert list(together.excludes_zero[1:]) == [True, True]
+
+
 def test_a_baseline_near_zero_has_no_relative_interval() -> None:
     control, treatment = sums(A - A.mean() + 0.001), sums(B, 10**6)
     result = bootstrap_lift(control, treatment)

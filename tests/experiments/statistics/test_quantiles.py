@@ -253,6 +253,14 @@ def test_swapping_negates_and_scaling_scales(
     assert float(large.p_value) == pytest.approx(float(there.p_value), rel=1e-6)
 
 
+def test_one_control_is_compared_with_many_treatments_at_once() -> None:
+    generator = np.random.default_rng(10)
+    control = QuantileStatistics.from_units(generator.lognormal(size=900), level=0.5)
+    many = QuantileStatistics.from_units(generator.lognormal(size=(3, 800)), level=0.5)
+    result = quantile_difference(control, many)
+    assert result.lower.shape == result.status.shape == (3,)
+
+
 def test_wrong_arguments_are_named() -> None:
     with pytest.raises(StatisticsError, match=r"level must lie in \(0, 1\), got 1.5"):
         QuantileStatistics.from_units([1.0, 2.0], level=1.5)
