@@ -31,13 +31,14 @@ Scale: TypeAlias = Literal["absolute", "relative"]
 
 
 class Status(StrEnum):
-    """What can be said of one cell; only `OK` and `SKEW_WARNING` carry an interval."""
+    """What can be said of one cell; `OK` and the two warnings carry an interval."""
 
     OK = "ok"
     NOT_ENOUGH_DATA = "not_enough_data"
     DEGENERATE = "degenerate"
     UNBOUNDED = "unbounded"
     SKEW_WARNING = "skew_warning"
+    OVERDISPERSED = "overdispersed"
 
     @property
     def sentence(self) -> str:
@@ -56,6 +57,10 @@ _SENTENCES = {
     Status.SKEW_WARNING: (
         "Few units carry most of this metric, so the interval and the p-value are "
         "approximate."
+    ),
+    Status.OVERDISPERSED: (
+        "Units differ more than chance counts do, so the interval is too narrow; use "
+        "Welch."
     ),
 }
 
