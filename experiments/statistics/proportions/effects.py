@@ -34,7 +34,6 @@ from experiments.statistics.comparison import (
 from experiments.statistics.numeric import (
     BoolArray,
     FloatArray,
-    bisect,
     divide,
     normal_quantile,
     normal_tail,
@@ -43,6 +42,8 @@ from experiments.statistics.numeric import (
 from experiments.statistics.proportions.score import (
     counts,
     difference_score,
+    lowest_difference,
+    lowest_ratio,
     ratio_score,
 )
 from experiments.statistics.unconditional import Effect, Table, exact
@@ -176,17 +177,10 @@ def _score_difference(table: Table, level: Level) -> Comparison:
     x0, n0, x1, n1 = table
     q = normal_quantile(level.nominal / 2)
     p0, p1 = divide(x0, n0), divide(x1, n1)
-    estimate = p1 - p0
-
-    def score(delta: FloatArray) -> FloatArray:
-        return difference_score(x0, n0, x1, n1, delta)
-
-    start = np.where(np.isnan(estimate), 0.0, estimate)
-    start = np.broadcast_to(start, np.broadcast_shapes(start.shape, q.shape))
-    lower = bisect(lambda at: score(at) - q, np.full_like(start, -1.0), start)
-    upper = bisect(lambda at: score(at) + q, start, np.full_like(start, 1.0))
+    lower = lowest_difference(x0, n0, x1, n1, q)
+    upper = -lowest_difference(x1, n1, x0, n0, q)
     error = np.sqrt(divide(p0 * (1 - p0), n0) + divide(p1 * (1 - p1), n1))
-    return _by_score(level, table, (estimate, error, lower, upper), scale="absolute")
+    return _by_score(level, table, (p1 - p0, error, lower, upper), scale="absolute")
 
 
 def _score_ratio(table: Table, level: Level) -> Comparison:
@@ -194,18 +188,9 @@ def _score_ratio(table: Table, level: Level) -> Comparison:
     q = normal_quantile(level.nominal / 2)
     p0, p1 = divide(x0, n0), divide(x1, n1)
     ratio = divide(p1, p0)
-
-    # Ratios run over (0, inf): search u = ratio / (1 + ratio) instead.
-    def score(u: FloatArray) -> FloatArray:
-        return ratio_score(x0, n0, x1, n1, u / np.maximum(1 - u, 1e-300))
-
-    start = np.where(p1 + p0 > 0, divide(p1, p1 + p0), 0.5)
-    start = np.where(np.isnan(start), 0.5, start)
-    start = np.broadcast_to(start, np.broadcast_shapes(start.shape, q.shape))
-    least = bisect(lambda at: score(at) - q, np.zeros_like(start), start)
-    most = bisect(lambda at: score(at) + q, start, np.ones_like(start))
-    lower = np.where(x1 == 0, 0.0, divide(least, 1 - least)) - 1
-    upper = np.where(x0 == 0, np.inf, divide(most, 1 - most)) - 1
+    lower = lowest_ratio(x0, n0, x1, n1, q) - 1
+    most = 1 / lowest_ratio(x1, n1, x0, n0, q)
+    upper = np.where(x0 == 0, np.inf, most) - 1
     error = ratio * np.sqrt(divide(1 - p0, x0) + divide(1 - p1, x1))
     return _by_score(level, table, (ratio - 1, error, lower, upper), scale="relative")
 

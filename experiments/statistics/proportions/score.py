@@ -16,6 +16,7 @@ from experiments.statistics.numeric import (
     divide,
     first,
     quiet,
+    rising_root,
 )
 
 
@@ -121,6 +122,84 @@ def ratio_score(
     p1 = np.clip(p0 * r, 0.0, 1.0)
     variance = divide(p1 * (1 - p1), n1) + r * r * divide(p0 * (1 - p0), n0)
     return _standardised(divide(x1, n1) - r * divide(x0, n0), variance, n)
+
+
+@quiet
+def lowest_difference(
+    x0: FloatArray, n0: FloatArray, x1: FloatArray, n1: FloatArray, q: FloatArray
+) -> FloatArray:
+    """Return the difference below the estimate whose score is ``q``.
+
+    At that bound the likelihood equation and the score fix everything but the
+    restricted rate of one arm, so that rate is searched, without a cubic.
+
+    Args:
+        x0: control units with the event.
+        n0: all control units.
+        x1: treatment units with the event.
+        n1: all treatment units.
+        q: critical value, > 0.
+    """
+    # The same bound in terms of non-events swaps the arms: search the noisier one.
+    t2 = q * q * (n0 + n1) / (n0 + n1 - 1)
+    turn = _reach(x0, n0, t2) < _reach(n1 - x1, n1, t2)
+    events, units = np.where(turn, n1 - x1, x0), np.where(turn, n1, n0)
+    others, rest = np.where(turn, n0 - x0, x1), np.where(turn, n0, n1)
+    rate, partner, width = events / units, others / rest, _reach(events, units, t2)
+
+    def at(share: FloatArray) -> tuple[FloatArray, FloatArray]:
+        gap = share * width
+        variance = (rate + gap) * (1 - rate - gap) / units
+        surplus = t2 * variance / gap**2 - 1
+        return partner - gap * surplus, variance * surplus
+
+    def excess(share: FloatArray) -> FloatArray:
+        second, variance = at(share)
+        return second * (1 - second) / rest - variance
+
+    share = rising_root(excess, np.zeros_like(width), np.ones_like(width))
+    second = np.clip(at(share)[0], 0.0, 1.0)
+    return np.where(width > 0, second - rate - share * width, partner - rate)
+
+
+@quiet
+def lowest_ratio(
+    x0: FloatArray, n0: FloatArray, x1: FloatArray, n1: FloatArray, q: FloatArray
+) -> FloatArray:
+    """Return the ratio below the estimate whose score is ``q``; 0 without events.
+
+    Args:
+        x0: control units with the event.
+        n0: all control units.
+        x1: treatment units with the event.
+        n1: all treatment units.
+        q: critical value, > 0.
+    """
+    t2 = q * q * (n0 + n1) / (n0 + n1 - 1)
+    rate, other, width = x0 / n0, x1 / n1, _reach(x0, n0, t2)
+
+    def at(share: FloatArray) -> tuple[FloatArray, FloatArray, FloatArray]:
+        gap = share * width
+        base = rate + gap
+        variance = base * (1 - base) / n0
+        surplus = t2 * variance / gap**2 - 1
+        return other / (base + gap * surplus), base, variance * surplus
+
+    def excess(share: FloatArray) -> FloatArray:
+        ratio, base, variance = at(share)
+        return base * (1 - ratio * base) / n1 - ratio * variance
+
+    share = rising_root(excess, np.zeros_like(width), np.ones_like(width))
+    certain = other - _reach(n1 - x1, n1, t2)
+    ratio = np.where(x0 == n0, certain, at(share)[0])
+    return np.where(x1 == 0, 0.0, ratio)
+
+
+def _reach(x: FloatArray, n: FloatArray, t2: FloatArray) -> FloatArray:
+    """Return how far Wilson's upper bound at t^2 lies above the rate."""
+    rate = x / n
+    up = t2 / 2 * (1 - 2 * rate) + np.sqrt(t2 * (n * rate * (1 - rate) + t2 / 4))
+    return np.where(x == n, 0.0, up / (n + t2))
 
 
 def _standardised(gap: FloatArray, variance: FloatArray, n: FloatArray) -> FloatArray:

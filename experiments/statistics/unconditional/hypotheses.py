@@ -21,7 +21,12 @@ from typing import Self, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from experiments.statistics.numeric import BoolArray, FloatArray, normal_tail
+from experiments.statistics.numeric import (
+    BoolArray,
+    FloatArray,
+    normal_tail,
+    rising_root,
+)
 from experiments.statistics.unconditional.arms import CONTRADICTED, Arm, widths
 
 GRID = 32
@@ -159,10 +164,11 @@ class Problem:
         centre = np.clip(count / n, 0.0, 1.0)
         half = np.sqrt(centre * (1 - centre) / n + t * t / (4 * n * n))
         end = (centre + t * t / (2 * n) + sign * t * half) / (1 + t * t / n)
-        rate = _rising_root(
+        rate = rising_root(
             excess,
             np.clip(np.minimum(centre, end), least, most),
             np.clip(np.maximum(centre, end), least, most),
+            halvings=12,
         )
         partner, _, gap = spread(rate)
         left, slack = excess(rate), 1e-6 + 1e-12 * count
@@ -175,26 +181,6 @@ class Problem:
         above = np.where((left < -slack) | corner, m + 1, above)
         below = np.where((left > slack) | corner, -1.0, below)
         return np.where(self.turned[:, None], below, above)
-
-
-def _rising_root(
-    function: Callable[[FloatArray], FloatArray], low: FloatArray, high: FloatArray
-) -> FloatArray:
-    """Return where a function crosses zero upwards: halving, then false position."""
-    for _ in range(12):
-        middle = 0.5 * (low + high)
-        right = function(middle) > 0
-        low, high = np.where(right, low, middle), np.where(right, middle, high)
-    at_low, at_high = function(low), function(high)
-    point = low
-    for _ in range(4):
-        share = np.nan_to_num(at_low / (at_low - at_high), nan=0.5)
-        point = low + np.clip(share, 0.0, 1.0) * (high - low)
-        at = function(point)
-        right = at > 0
-        low, at_low = np.where(right, low, point), np.where(right, at_low, at)
-        high, at_high = np.where(right, point, high), np.where(right, at, at_high)
-    return point
 
 
 def largest(
