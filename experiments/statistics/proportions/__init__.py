@@ -2,6 +2,7 @@
 
 from experiments.statistics.proportions.effects import (
     difference,
+    p_above,
     relative_difference,
     score_difference,
     score_relative_difference,
@@ -18,6 +19,7 @@ __all__ = [
     "difference",
     "difference_score",
     "newcombe",
+    "p_above",
     "ratio_score",
     "relative_difference",
     "score_difference",

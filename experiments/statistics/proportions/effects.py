@@ -34,6 +34,7 @@ from experiments.statistics.comparison import (
 from experiments.statistics.numeric import (
     BoolArray,
     FloatArray,
+    broadcast,
     divide,
     normal_quantile,
     normal_tail,
@@ -46,7 +47,7 @@ from experiments.statistics.proportions.score import (
     lowest_ratio,
     ratio_score,
 )
-from experiments.statistics.unconditional import Effect, Table, exact
+from experiments.statistics.unconditional import Effect, Table, exact, exact_above
 
 FEWEST_EVENTS = 5
 FEWEST_UNITS = 1000
@@ -173,6 +174,47 @@ def score_relative_difference(
     return _score_ratio(table, Level.resolve(alpha, quantile))
 
 
+@quiet
+def p_above(
+    control: ArrayLike,
+    control_units: ArrayLike,
+    treatment: ArrayLike,
+    treatment_units: ArrayLike,
+    *,
+    value: ArrayLike,
+    scale: Scale = "absolute",
+) -> FloatArray:
+    """Return the one-sided p-value of "the effect is at most ``value``".
+
+    For a margin: small where the treatment is surely better than the margin. By the
+    same test as `difference` and `relative_difference`, so exact where the counts are
+    small; below alpha just where their lower end at 2 alpha lies above the margin.
+
+    Args:
+        control: control units with the event.
+        control_units: all control units.
+        treatment: treatment units with the event.
+        treatment_units: all treatment units.
+        value: the difference, or the ratio less one, that is tested.
+        scale: what ``value`` is.
+
+    Raises:
+        StatisticsError: counts negative or above the units, or shapes that do not fit.
+    """
+    effect, offset = (DIFFERENCE, 0.0) if scale == "absolute" else (RATIO, 1.0)
+    table = counts(control, control_units, treatment, treatment_units)
+    x0, n0, x1, n1, tested = broadcast(
+        x0=table[0], n0=table[1], x1=table[2], n1=table[3], value=value
+    )
+    tested = tested + offset
+    p_value = normal_tail(effect.score(x0, n0, x1, n1, tested))
+    here = _exactly(table) & np.ones(tested.shape, dtype=bool)
+    if here.any():
+        small = x0[here], n0[here], x1[here], n1[here]
+        p_value[here] = exact_above(small, tested[here], effect)
+    return np.where(_empty(table), np.nan, p_value)
+
+
 def _score_difference(table: Table, level: Level) -> Comparison:
     x0, n0, x1, n1 = table
     q = normal_quantile(level.nominal / 2)
@@ -219,6 +261,11 @@ def _by_score(
         scale=scale,
         alpha=level.alpha,
     )
+
+
+def _exactly(table: Table) -> BoolArray:
+    whole = np.logical_and.reduce([np.floor(count) == count for count in table])
+    return np.asarray(small_counts(*table) & whole & ~_empty(table))
 
 
 def _empty(table: Table) -> BoolArray:
@@ -280,8 +327,7 @@ def _exact_where_small(
     scored: Comparison, table: Table, level: Level, effect: Effect
 ) -> Comparison:
     """Replace p-value and interval by the exact ones where the counts are small."""
-    whole = np.logical_and.reduce([np.floor(count) == count for count in table])
-    chosen = small_counts(*table) & whole & ~_empty(table)
+    chosen = _exactly(table)
     if not chosen.any():
         return scored
     offset = 1.0 if effect is RATIO else 0.0

@@ -24,6 +24,7 @@ References:
     the boundary of the hypothesis).
 """
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Self
 
@@ -60,22 +61,45 @@ def exact(
         start: approximate bounds, from where the exact ones are searched.
         effect: difference or ratio.
     """
-    keys = np.stack([*table, tail, *start])
-    unique, place = np.unique(keys, axis=1, return_inverse=True)
-    p_value, lower, upper = (np.empty(unique.shape[1]) for _ in range(3))
-    size = widths(*unique[:2]) + widths(*unique[2:4])
+    unique, place = np.unique(
+        np.stack([*table, tail, *start]), axis=1, return_inverse=True
+    )
+    found = np.empty((3, unique.shape[1]))
+    for chunk in _chunks(unique[:4]):
+        x0, n0, x1, n1, error, low, high = unique[:, chunk]
+        found[:, chunk] = _chunk((x0, n0, x1, n1), error, (low, high), effect)
+    p_value, lower, upper = found[:, place.reshape(-1)]
+    return p_value, lower, upper
+
+
+@quiet
+def exact_above(table: Table, value: FloatArray, effect: Effect) -> FloatArray:
+    """Return the one-sided p-values of "the effect is at most ``value``", shape (K,).
+
+    Args:
+        table: (x0, n0, x1, n1): events and units of control and treatment.
+        value: the hypotheses.
+        effect: difference or ratio.
+    """
+    unique, place = np.unique(np.stack([*table, value]), axis=1, return_inverse=True)
+    found = np.empty(unique.shape[1])
+    for chunk in _chunks(unique[:4]):
+        x0, n0, x1, n1, tested = unique[:, chunk]
+        problem = Problem.of((x0, n0, x1, n1), effect)
+        found[chunk] = problem.p_value(tested, rounds=4)
+    return found[place.reshape(-1)]
+
+
+def _chunks(tables: FloatArray) -> Iterator[NDArray[np.intp]]:
+    """Yield tables of about one size together, as many as fit in memory."""
+    size = widths(tables[0], tables[1]) + widths(tables[2], tables[3])
     order = np.argsort(size, kind="stable")
     while order.size:
         fits = int(np.clip(_CELLS // (GRID * (size[order[0]] + 64)), 1, order.size))
         chunk = order[:fits]
         chunk = chunk[size[chunk] <= 1.5 * size[chunk[0]] + 32]
-        x0, n0, x1, n1, error, low, high = unique[:, chunk]
-        p_value[chunk], lower[chunk], upper[chunk] = _chunk(
-            (x0, n0, x1, n1), error, (low, high), effect
-        )
+        yield chunk
         order = order[chunk.size :]
-    place = place.reshape(-1)
-    return p_value[place], lower[place], upper[place]
 
 
 def _chunk(

