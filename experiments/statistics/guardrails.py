@@ -7,7 +7,7 @@ interval shown is the test's own, in the units of the margin: a guardrail passes
 when the safe end of the interval clears the margin.
 
 Each guardrail is tested at the full one-sided error: a variant ships only if all of
-them pass, so several guardrails make shipping harder by mistake and never easier (an
+them pass, so more guardrails never make a wrong shipping likelier (an
 intersection-union test). What several guardrails cost is power; plan for it with
 `power.beta_per_metric`.
 
@@ -19,18 +19,27 @@ References:
     Pigeot, Schafer, Rohmel, Hauschke (2003), "Assessing non-inferiority of a new
     treatment in a three-arm clinical trial including a placebo", Statistics in
     Medicine 22 (ratio form).
-    Miettinen and Nurminen (1985), Statistics in Medicine 4 (score form).
+    Miettinen and Nurminen (1985), Statistics in Medicine 4 (score form); Chan and Zhang
+    (1999), Biometrics 55 (exact form).
 """
 
-from dataclasses import dataclass, replace
-from enum import StrEnum
-from typing import Literal, TypeAlias
+from dataclasses import replace
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
 from experiments.statistics.aggregates import Moments
-from experiments.statistics.comparison import Boundary, Comparison, StatusArray
+from experiments.statistics.comparison import Boundary, Comparison, Scale
+from experiments.statistics.margins import (
+    Baseline,
+    Direction,
+    MarginScale,
+    NonInferiority,
+    Outcome,
+    margin_result,
+    positive,
+    toward_better,
+)
 from experiments.statistics.means import welch, welch_df
 from experiments.statistics.numeric import (
     BoolArray,
@@ -39,7 +48,6 @@ from experiments.statistics.numeric import (
     broadcast,
     check_open,
     divide,
-    normal_tail,
     quiet,
     student_tail,
 )
@@ -47,79 +55,22 @@ from experiments.statistics.proportions import (
     counts,
     difference,
     difference_score,
+    p_above,
     ratio_score,
     relative_difference,
 )
 from experiments.statistics.relative import fieller, fieller_dependent
 
-Direction: TypeAlias = Literal["increase", "decrease"]
-"""The good direction of a metric."""
-
-
-MarginScale: TypeAlias = Literal["relative", "absolute"]
-"""Whether a margin is a share of the control's value or in the metric's own unit."""
-
-
-class Outcome(StrEnum):
-    """What a guardrail says of one treatment."""
-
-    PASS = "pass"  # noqa: S105  # an outcome, not a secret
-    FAIL = "fail"
-    INCONCLUSIVE = "inconclusive"
-
-
-@dataclass(frozen=True, slots=True)
-class Baseline:
-    """The control's value that a relative margin is a share of.
-
-    Attributes:
-        value: the control's value, shape of the cells.
-        variance: its squared standard error.
-        covariance: of the effect (treatment minus control) and the value; for two
-            separate arms it is minus the variance.
-    """
-
-    value: FloatArray
-    variance: FloatArray
-    covariance: FloatArray
-
-
-@dataclass(frozen=True, slots=True)
-class NonInferiority:
-    """Guardrail results, cell by cell.
-
-    Attributes:
-        outcome: `Outcome` of each cell.
-        statistic: positive when the treatment is on the safe side of the margin.
-        p_value: one-sided, of "harm is at least the margin"; below alpha passes.
-        harm_p_value: one-sided, of "harm is at most the margin"; below alpha fails.
-        margin: the margin used, relative or absolute as ``absolute`` says.
-        absolute: where the margin and the figures are absolute, asked for or because
-            the control has no event.
-        method: the procedure, with a note when an absolute margin was used.
-        estimate: the effect, in the units of the margin.
-        standard_error: of the estimate.
-        lower: lower end of the interval with one-sided error alpha at either end.
-        upper: upper end of the same interval.
-        bound: the end on the harmful side, which must clear the margin to pass.
-        status: what can be said of the interval.
-        alpha: one-sided error.
-    """
-
-    outcome: NDArray[np.object_]
-    statistic: FloatArray
-    p_value: FloatArray
-    harm_p_value: FloatArray
-    margin: FloatArray
-    absolute: BoolArray
-    method: str
-    estimate: FloatArray
-    standard_error: FloatArray
-    lower: FloatArray
-    upper: FloatArray
-    bound: FloatArray
-    status: StatusArray
-    alpha: FloatArray
+__all__ = [
+    "Baseline",
+    "Direction",
+    "MarginScale",
+    "NonInferiority",
+    "Outcome",
+    "effect_non_inferiority",
+    "non_inferiority",
+    "proportion_non_inferiority",
+]
 
 
 @quiet
@@ -153,9 +104,9 @@ def non_inferiority(
             absolute margin not above 0, an unknown direction, or a look made for
             another error.
     """
-    error, toward = check_open("alpha", alpha, 0.0, 0.5), _toward(direction)
+    error, toward = check_open("alpha", alpha, 0.0, 0.5), toward_better(direction)
     fixed = scale == "absolute"
-    tolerated = _positive("margin", margin) if fixed else check_open("margin", margin)
+    tolerated = positive("margin", margin) if fixed else check_open("margin", margin)
     weight = 1.0 if fixed else 1 - toward * tolerated * np.sign(control.mean)
     allowed = tolerated if fixed else 0.0
     gap = toward * (treatment.mean - weight * control.mean) + allowed
@@ -170,7 +121,7 @@ def non_inferiority(
         if fixed
         else fieller(control, treatment, alpha=2 * error, critical=look)
     )
-    return _result(
+    return margin_result(
         statistic,
         (student_tail(statistic, df), student_tail(-statistic, df)),
         interval,
@@ -212,8 +163,8 @@ def effect_non_inferiority(
             'absolute must be a comparison on the scale "absolute", '
             f"got {absolute.scale!r}; give the baseline for a relative margin"
         )
-    toward, fixed = _toward(direction), baseline is None
-    tolerated = _positive("margin", margin) if fixed else check_open("margin", margin)
+    toward, fixed = toward_better(direction), baseline is None
+    tolerated = positive("margin", margin) if fixed else check_open("margin", margin)
     interval, variance = absolute, absolute.standard_error**2
     size = np.ones_like(variance)
     if baseline is not None:
@@ -234,7 +185,7 @@ def effect_non_inferiority(
     statistic = np.where(size == 0, np.nan, statistic)
     df = absolute.degrees_of_freedom
     form = absolute.method + ("" if fixed else ", Fieller form")
-    return _result(
+    return margin_result(
         statistic,
         (student_tail(statistic, df), student_tail(-statistic, df)),
         interval,
@@ -262,6 +213,7 @@ def proportion_non_inferiority(  # noqa: PLR0913  # a table and two margins
 ) -> NonInferiority:
     """Test a proportion against a relative margin, or an absolute one at baseline zero.
 
+    By the score statistic, or exactly where the counts are small, like the interval.
     A relative margin of nothing tolerates nothing. Where the control has no event the
     absolute margin is used instead, and the result says so.
 
@@ -287,35 +239,55 @@ def proportion_non_inferiority(  # noqa: PLR0913  # a table and two margins
     relative = check_open("margin", margin)
     error = check_open("alpha", alpha, 0.0, 0.5)
     fallback = check_open("absolute_margin", absolute_margin)
-    toward = _toward(direction)
+    toward = toward_better(direction)
     x0, n0, x1, n1 = counts(control, control_units, treatment, treatment_units)
     x0, n0, x1, n1, relative, fallback = broadcast(
         x0=x0, n0=n0, x1=x1, n1=n1, margin=relative, absolute_margin=fallback
     )
-    zero = np.asarray(x0 == 0) | (scale == "absolute")
-    by_ratio = ratio_score(x0, n0, x1, n1, 1 - toward * relative)
-    by_difference = difference_score(x0, n0, x1, n1, -toward * fallback)
-    statistic = toward * np.where(zero, by_difference, by_ratio)
-    method = "non-inferiority, score"
-    if scale == "absolute":
-        method += ", absolute margin"
-    elif bool(zero.any()):
-        method += "; absolute margin where the control has no event"
     table = (x0, n0, x1, n1)
+    zero = np.asarray(x0 == 0) | (scale == "absolute")
+    found = _beyond(table, -toward * fallback, "absolute")
     interval = difference(*table, alpha=2 * error, quantile=look)
     if not bool(zero.all()):
         lift = relative_difference(*table, alpha=2 * error, quantile=look)
         interval = _where(zero, interval, lift)
-    return _result(
-        statistic,
-        (normal_tail(statistic), normal_tail(-statistic)),
+        ratio = _beyond(table, -toward * relative, "relative")
+        found = tuple(
+            np.where(zero, one, other) for one, other in zip(found, ratio, strict=True)
+        )
+    statistic, above, below = found
+    method = "non-inferiority, " + interval.method
+    if scale == "absolute":
+        method += ", absolute margin"
+    elif bool(zero.any()):
+        method += "; absolute margin where the control has no event"
+    return margin_result(
+        toward * statistic,
+        (above, below) if toward > 0 else (below, above),
         interval,
         toward=toward,
         look=look,
         margin=np.where(zero, fallback, relative),
         absolute=zero,
         method=method,
+        exact=True,
     )
+
+
+def _beyond(
+    table: tuple[FloatArray, FloatArray, FloatArray, FloatArray],
+    value: FloatArray,
+    scale: Scale,
+) -> tuple[FloatArray, ...]:
+    """Return score and one-sided p-values of an effect above, and below, a value."""
+    x0, n0, x1, n1 = table
+    relative = scale == "relative"
+    score = (
+        ratio_score(*table, 1 + value) if relative else difference_score(*table, value)
+    )
+    mirrored = 1 / (1 + value) - 1 if relative else -value
+    above = p_above(*table, value=value, scale=scale)
+    return score, above, p_above(x1, n1, x0, n0, value=mirrored, scale=scale)
 
 
 def _where(chosen: BoolArray, one: Comparison, other: Comparison) -> Comparison:
@@ -326,62 +298,4 @@ def _where(chosen: BoolArray, one: Comparison, other: Comparison) -> Comparison:
             name: np.where(chosen, getattr(one, name), getattr(other, name))
             for name in ("estimate", "standard_error", "lower", "upper", "status")
         },
-    )
-
-
-def _positive(name: str, value: ArrayLike) -> FloatArray:
-    array = np.asarray(value, dtype=np.float64)
-    if not bool((np.isfinite(array) & (array > 0)).all()):
-        raise StatisticsError(f"{name} must be above 0, got {value!r}")
-    return array
-
-
-def _toward(direction: Direction) -> float:
-    if direction not in {"increase", "decrease"}:
-        raise StatisticsError(
-            f'direction must be "increase" or "decrease", got {direction!r}'
-        )
-    return 1.0 if direction == "increase" else -1.0
-
-
-def _repeated(p_value: FloatArray, look: Boundary) -> FloatArray:
-    """Return the one-sided repeated p-value: half the two-sided one, on its side."""
-    two_sided = look.repeated_p(np.minimum(2 * p_value, 1.0))
-    return np.where(p_value < 0.5, two_sided / 2, p_value)
-
-
-def _result(
-    statistic: FloatArray,
-    tails: tuple[FloatArray, FloatArray],
-    interval: Comparison,
-    *,
-    toward: float,
-    look: Boundary | None,
-    margin: FloatArray,
-    absolute: BoolArray,
-    method: str,
-) -> NonInferiority:
-    p_value, harm_p_value = tails
-    alpha = interval.alpha / 2
-    if look is not None:
-        p_value, harm_p_value = _repeated(p_value, look), _repeated(harm_p_value, look)
-        method += ", repeated"
-    outcome = np.full(statistic.shape, Outcome.INCONCLUSIVE, dtype=object)
-    outcome[np.asarray(p_value < alpha)] = Outcome.PASS
-    outcome[np.asarray(harm_p_value < alpha)] = Outcome.FAIL
-    return NonInferiority(
-        outcome=outcome,
-        statistic=statistic,
-        p_value=p_value,
-        harm_p_value=harm_p_value,
-        margin=np.broadcast_to(margin, statistic.shape),
-        absolute=absolute,
-        method=method,
-        estimate=interval.estimate,
-        standard_error=interval.standard_error,
-        lower=interval.lower,
-        upper=interval.upper,
-        bound=interval.lower if toward > 0 else interval.upper,
-        status=interval.status,
-        alpha=alpha,
     )

@@ -23,7 +23,7 @@ from experiments.statistics.guardrails import (
     proportion_non_inferiority,
 )
 from experiments.statistics.means import welch
-from experiments.statistics.numeric import StatisticsError
+from experiments.statistics.numeric import StatisticsError, normal_tail
 from experiments.statistics.ratios import linearised, ratio_difference
 from experiments.statistics.sequential import Look
 
@@ -53,7 +53,9 @@ def test_a_guardrail_passes_exactly_when_the_bound_clears_the_margin(
 ) -> None:
     control, treatment = arms(1.95, seed=1)
     dice = np.random.default_rng(2)
-    events = dice.binomial(300, 0.1, (2, RUNS))
+    # Ten small tables are tested exactly, the others by the score.
+    users = np.where(np.arange(RUNS) < 10, 60, 600)
+    events = dice.binomial(users, 0.1, (2, RUNS))
     for result in (
         non_inferiority(
             control,
@@ -65,11 +67,11 @@ def test_a_guardrail_passes_exactly_when_the_bound_clears_the_margin(
         ),
         proportion_non_inferiority(
             events[0],
-            300,
+            users,
             events[1],
-            300,
-            margin=0.5,
-            absolute_margin=0.05,
+            users,
+            margin=0.3,
+            absolute_margin=0.03,
             scale=scale,
             direction=direction,
             look=look,
@@ -201,10 +203,10 @@ def test_margins_may_differ_by_side() -> None:
     assert (narrow.upper_margin == 0.02).all()
 
 
-@settings(deadline=None, max_examples=40)
+@settings(deadline=None)
 @given(
-    st.integers(0, 40),
-    st.integers(0, 40),
+    st.integers(5, 400),
+    st.integers(5, 400),
     st.floats(0.05, 0.9),
     st.sampled_from(DIRECTIONS),
 )
@@ -214,9 +216,9 @@ def test_a_wider_margin_never_makes_a_guardrail_harder(
     narrow, wide = (
         proportion_non_inferiority(
             control,
-            40,
+            600,
             treatment,
-            40,
+            600,
             margin=size,
             absolute_margin=size,
             direction=direction,
@@ -224,6 +226,17 @@ def test_a_wider_margin_never_makes_a_guardrail_harder(
         for size in (margin, min(margin * 1.2, 0.95))
     )
     assert float(wide.p_value) <= float(narrow.p_value) + 1e-12
+
+
+def test_small_counts_are_tested_exactly() -> None:
+    """0 of 200 against 5: the score alone would call it harm, the exact test not."""
+    result = proportion_non_inferiority(
+        [0, 10], 200, [5, 10], 200, margin=0.1, absolute_margin=0.001
+    )
+    assert result.absolute.tolist() == [True, False]
+    score = normal_tail(-result.statistic)
+    assert float(score[0]) < float(result.harm_p_value[0])
+    assert "xact" in result.method
 
 
 @settings(deadline=None)
