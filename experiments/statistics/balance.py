@@ -193,7 +193,7 @@ def pre_exposure(
     if np.isnan(adjusted).all():
         sentence = "No unit has a pre-period, so variants cannot be compared before it."
         return PreExposure(comparison, adjusted, State.WARN, sentence)
-    off = (adjusted < alert).any(axis=1)
+    off = np.asarray((adjusted < alert).any(axis=1))
     if not off.any():
         sentence = (
             "Before the experiment the variants did not differ in "

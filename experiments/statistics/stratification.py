@@ -150,7 +150,7 @@ def stratified_difference(
         degrees_of_freedom=df,
         status=statuses(
             known.shape,
-            (few.any(axis=-1) | ~held.any(axis=-1), Status.NOT_ENOUGH_DATA),
+            (np.asarray(few.any(axis=-1) | ~held.any(axis=-1)), Status.NOT_ENOUGH_DATA),
             (~known, Status.DEGENERATE),
             (strata.skewed, Status.SKEW_WARNING),
         ),

@@ -117,7 +117,7 @@ def test_a_learner_that_overfits_does_not_fake_precision() -> None:
     x, y = rng.standard_normal((400, 1)), rng.standard_normal(400)
 
     def nearest(known: FloatArray, metric: FloatArray, other: FloatArray) -> FloatArray:
-        return metric[np.abs(known[:, 0] - other).argmin(axis=1)]
+        return np.asarray(metric[np.abs(known[:, 0] - other).argmin(axis=1)])
 
     predicted = predict_out_of_fold(y, x, np.arange(400), learner=nearest)
     assert predicted.r2 < 0

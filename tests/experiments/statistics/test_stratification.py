@@ -190,7 +190,14 @@ def test_error_and_coverage_hold_with_few_and_with_many_strata(
         mean = levels + shift + rng.standard_normal(count.shape) / np.sqrt(safe)
         m2 = rng.chisquare(np.maximum(count - 1, 1e-9))
         mean = np.where(count > 0, mean, 0.0)
-        made.append(Moments(count, mean, np.where(count > 1, m2, 0.0), np.zeros(())))
+        made.append(
+            Moments(
+                count.astype(np.float64),
+                mean,
+                np.where(count > 1, m2, 0.0),
+                np.zeros(()),
+            )
+        )
     strata = stratify(*made)
     got = stratified_difference(strata)
     truth = float(effects @ shares)
