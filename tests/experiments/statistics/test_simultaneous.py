@@ -254,3 +254,21 @@ def test_adjusted_intervals_cover_together(method: Method, least: float) -> None
     assert share >= least - 0.02
     if method == "none":
         assert share < 0.87
+
+
+def test_few_of_the_intervals_of_selected_cells_miss() -> None:
+    """False coverage rate, where selecting makes plain intervals miss far more."""
+    rng = np.random.default_rng(12)
+    truth = np.repeat([0.0, 0.5, 2.5], [14, 3, 3])
+    missed, plainly = [], []
+    for z in truth + rng.standard_normal((1500, 20)):
+        p = list(2 * normal_tail(np.abs(z)))
+        single = family(p, list(np.sign(z).astype(int)))
+        (got,) = adjust_family(single, method="benjamini_hochberg")
+        chosen = max(int(got.selected.sum()), 1)
+        off = (got.lower > truth) | (got.upper < truth)
+        missed.append((off & got.selected).sum() / chosen)
+        plain = (single.lower > truth) | (single.upper < truth)
+        plainly.append((plain & got.selected).sum() / chosen)
+    assert np.mean(missed) <= 0.055
+    assert np.mean(plainly) > 0.08
