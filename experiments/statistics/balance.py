@@ -3,7 +3,8 @@
 A random split makes variants alike in everything that came before exposure. Where they
 are not, the split is broken, or the "before" was measured after exposure; and an effect
 found afterwards may have been there all along. Three checks: covariates all at once,
-each metric on the pre-period as if it were an A/A test, and units seen in two variants.
+each metric's own comparison on the pre-period (an A/A test), and units seen in two
+variants.
 
 The alarm is raised at p < 0.001 (as for the sample ratio), so that a sound experiment
 is stopped once in a thousand times, and beyond 1 % of units crossing over.
@@ -27,7 +28,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 from scipy import special
 
-from experiments.statistics.aggregates import JointMoments, Moments
+from experiments.statistics.aggregates import JointMoments
 from experiments.statistics.comparison import Comparison
 from experiments.statistics.least_squares import (
     columns_first,
@@ -35,7 +36,6 @@ from experiments.statistics.least_squares import (
     pooled_mean,
     solve,
 )
-from experiments.statistics.means import welch
 from experiments.statistics.multiplicity import holm
 from experiments.statistics.numeric import (
     FloatArray,
@@ -84,17 +84,17 @@ class Balance:
 
 @dataclass(frozen=True, slots=True)
 class PreExposure:
-    """Each metric on the pre-period, variant against control (an A/A test).
+    """Each metric's own comparison, on the period before exposure (an A/A test).
 
     Attributes:
-        comparison: the single comparisons, shape (metric, treatment).
-        p_value: Holm-adjusted over all of them.
-        state: bad where one is below the alert.
+        p_values: Holm-adjusted over all metrics and treatments, an array a metric.
+        off: metrics below the alert, by position.
+        state: bad where there is one.
         sentence: the finding in words.
     """
 
-    comparison: Comparison
-    p_value: FloatArray
+    p_values: tuple[FloatArray, ...]
+    off: tuple[int, ...]
     state: State
     sentence: str
 
@@ -159,54 +159,51 @@ def covariate_balance(
 
 
 def pre_exposure(
-    arms: Moments,
+    before: Sequence[Comparison],
     *,
-    control: int = 0,
     names: Sequence[str] | None = None,
     alert: float = ALERT,
 ) -> PreExposure:
-    """Compare each metric before exposure, when there can be no effect.
+    """Judge comparisons made before exposure, when there can be no effect.
 
     Args:
-        arms: pre-period moments, shape (metric, arm), at least two arms.
-        control: index of the control.
+        before: for each metric the comparison used after exposure, made on the
+            pre-period of the same units; any shape (treatments, segments).
         names: of the metrics, for the sentence.
         alert: adjusted p-value below which a metric is called off.
 
     Raises:
-        StatisticsError: another shape, names that do not fit, alert out of (0, 1).
+        StatisticsError: no metric, names that do not fit, alert out of (0, 1).
     """
     check_open("alert", alert)
-    shape = arms.count.shape
-    if len(shape) != 2 or shape[1] < 2 or not shape[0]:
-        raise StatisticsError(
-            "arms must have shape (metric, arm) with at least 1 metric and 2 arms, "
-            f"got {shape}"
-        )
-    labels = _names(names, shape[0])
-    others = [arm for arm in range(shape[1]) if arm != control % shape[1]]
-    treatments = Moments(
-        *(x[:, others] for x in (arms.count, arms.mean, arms.m2, arms.m3))
+    if not before:
+        raise StatisticsError("before must hold at least one metric, got none")
+    labels = _names(names, len(before))
+    sizes = [metric.p_value.size for metric in before]
+    adjusted = holm(np.concatenate([metric.p_value.ravel() for metric in before]))
+    parts = np.split(adjusted, np.cumsum(sizes)[:-1])
+    p_values = tuple(
+        part.reshape(metric.p_value.shape)
+        for part, metric in zip(parts, before, strict=True)
     )
-    comparison = welch(arms[:, control][:, None], treatments)
-    adjusted = holm(comparison.p_value)
+    off = tuple(i for i, part in enumerate(parts) if (part < alert).any())
     if np.isnan(adjusted).all():
         sentence = "No unit has a pre-period, so variants cannot be compared before it."
-        return PreExposure(comparison, adjusted, State.WARN, sentence)
-    off = np.asarray((adjusted < alert).any(axis=1))
-    if not off.any():
+        return PreExposure(p_values, off, State.WARN, sentence)
+    smallest = float(np.nanmin(adjusted))
+    if not off:
         sentence = (
             "Before the experiment the variants did not differ in "
-            f"{_listed(labels)} (smallest adjusted p = {_p(np.nanmin(adjusted))})."
+            f"{_listed(labels)} (smallest adjusted p = {_p(smallest)})."
         )
-        return PreExposure(comparison, adjusted, State.GOOD, sentence)
-    guilty = [label for label, bad in zip(labels, off, strict=True) if bad]
+        return PreExposure(p_values, off, State.GOOD, sentence)
     sentence = (
-        f"The variants already differed before the experiment in {_listed(guilty)} "
-        f"(adjusted p {_p(np.nanmin(adjusted))}), so a difference now need not be an "
-        "effect: the split is not random, or an earlier experiment still shows."
+        "The variants already differed before the experiment in "
+        f"{_listed([labels[i] for i in off])} (adjusted p {_p(smallest)}), so a "
+        "difference now need not be an effect: the split is not random, or an earlier "
+        "experiment still shows."
     )
-    return PreExposure(comparison, adjusted, State.BAD, sentence)
+    return PreExposure(p_values, off, State.BAD, sentence)
 
 
 def crossover(

@@ -8,9 +8,9 @@ counted. With strata as dummies this equals Lin's regression with exact HC2.
 A stratum with fewer than two units in an arm cannot be compared by itself. Every
 stratum no larger than the largest such one is merged into one, and where that is not
 enough, the next larger with them. Merging only those that came out uneven would be
-wrong: their unevenness is what makes the arms differ (at 200 strata of 10 units, 9 %
-errors for 5). How many were merged is reported; a stratum without any unit counts for
-nothing.
+wrong: their unevenness is what makes the arms differ (9 % errors for 5 at 200 strata of
+10 units; merged as here below 6, and 5 from 20 units a stratum). How many were merged
+is reported; a stratum without any unit counts for nothing.
 
 References:
     Miratrix, Sekhon, Yu (2013), "Adjusting treatment effect estimates by

@@ -15,6 +15,8 @@ from experiments.statistics.balance import (
     crossover,
     pre_exposure,
 )
+from experiments.statistics.comparison import Comparison
+from experiments.statistics.means import welch
 from experiments.statistics.numeric import FloatArray, StatisticsError
 from tests.experiments.statistics.wishart import joint_moments
 
@@ -99,11 +101,13 @@ def test_the_alarm_is_rung_as_often_as_stated() -> None:
     assert float((p < 0.001).mean()) <= 0.004
 
 
-def pre_period(gap: float, arms: int = 3) -> Moments:
+def pre_period(gap: float) -> list[Comparison]:
+    """Clicks and revenue of a control and two treatments; revenue of one is moved."""
     rng = np.random.default_rng(6)
-    rows = rng.normal(size=(2, arms, 5000))
+    rows = rng.normal(size=(2, 3, 5000))
     rows[1, 1] += gap
-    return Moments.from_units(rows)
+    arms = Moments.from_units(rows)
+    return [welch(arms[k, :1], arms[k, 1:]) for k in (0, 1)]
 
 
 def test_an_a_a_test_before_exposure_names_the_metric_that_differed() -> None:
@@ -112,10 +116,11 @@ def test_an_a_a_test_before_exposure_names_the_metric_that_differed() -> None:
     assert "did not differ in clicks and revenue" in sound.sentence
     off = pre_exposure(pre_period(0.2), names=["clicks", "revenue"])
     assert off.state == State.BAD
+    assert off.off == (1,)
     assert "before the experiment in revenue (adjusted p < 0.001)" in off.sentence
-    assert off.p_value.shape == (2, 2)
-    assert off.p_value[1, 0] < 0.001
-    nobody = pre_exposure(Moments(*np.zeros((4, 1, 2))))
+    assert off.p_values[1].shape == (2,)
+    nothing = Moments(*np.zeros((4, 1)))
+    nobody = pre_exposure([welch(nothing, nothing)])
     assert nobody.state == State.WARN
     assert "No unit has a pre-period" in nobody.sentence
 
@@ -159,15 +164,8 @@ def test_any_rows_give_a_state_and_a_sentence(
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         balance = covariate_balance(arms_of(*rows))
-        parts = [[Moments.from_units(arm[:, k]) for arm in rows] for k in (0, 1)]
-        before = pre_exposure(
-            Moments(
-                *(
-                    np.array([[getattr(cell, name) for cell in row] for row in parts])
-                    for name in Moments.__slots__
-                )
-            )
-        )
+        arms = [[Moments.from_units(arm[:, k]) for arm in rows] for k in (0, 1)]
+        before = pre_exposure([welch(*pair) for pair in arms])
     assert np.isnan(balance.p_value) == (balance.state == State.WARN)
     assert 0 <= balance.p_value <= 1 or np.isnan(balance.p_value)
     assert balance.sentence.endswith(".")
@@ -182,8 +180,8 @@ def test_a_wrong_argument_is_named() -> None:
         covariate_balance(arms, alert=2.0)
     with pytest.raises(StatisticsError, match=r"shape \(arm, covariate\).*got \(2,\)"):
         covariate_balance(arms[0])
-    with pytest.raises(StatisticsError, match=r"shape \(metric, arm\).*got \(2, 1\)"):
-        pre_exposure(pre_period(0.0, 2)[:, :1])
+    with pytest.raises(StatisticsError, match="before must hold at least one"):
+        pre_exposure([])
     with pytest.raises(StatisticsError, match="crossed must be <= units, got 9"):
         crossover([5, 50], [9, 1])
     with pytest.raises(StatisticsError, match=r"got \(2,\) and \(3,\)"):
