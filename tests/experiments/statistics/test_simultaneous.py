@@ -71,6 +71,24 @@ def test_weighted_holm_passes_a_rejected_share_on() -> None:
     assert got.tolist() == pytest.approx([0.01 / 0.75, 0.04])
 
 
+@given(
+    st.lists(
+        st.tuples(st.one_of(st.floats(0, 1), st.just(float("nan"))), st.integers(0, 9)),
+        min_size=1,
+        max_size=8,
+    ).filter(lambda rows: any(w and p == p for p, w in rows))
+)
+def test_weighted_holm_lies_between_the_single_p_and_weighted_bonferroni(
+    rows: list[tuple[float, int]],
+) -> None:
+    p, weights = np.array(rows).T
+    got, most = multiplicity.holm(p, weights), multiplicity.bonferroni(p, weights)
+    known = ~np.isnan(p)
+    assert (got[known] >= p[known]).all()
+    assert (got[known] <= most[known] * (1 + 1e-12)).all()
+    np.testing.assert_array_equal(np.isnan(got), ~known)
+
+
 def test_holm_bounds_a_significant_cell_by_zero_unless_all_are_significant() -> None:
     some = adjusted([0.001, 0.02, 0.5], "holm")
     assert some.lower[0] == 0.0
