@@ -28,7 +28,7 @@ from numpy.typing import ArrayLike
 from scipy import special
 
 from experiments.statistics.aggregates import Moments
-from experiments.statistics.comparison import Comparison
+from experiments.statistics.comparison import Comparison, Status
 from experiments.statistics.means import welch
 from experiments.statistics.numeric import (
     FloatArray,
@@ -135,6 +135,7 @@ def levels(alpha: ArrayLike, shared: ArrayLike, df: ArrayLike) -> FloatArray:
     return np.where(known, level, np.nan)
 
 
+@quiet
 def dunnett(
     arms: Moments,
     *,
@@ -190,11 +191,15 @@ def many_to_one(single: Comparison, shared: ArrayLike) -> Comparison:
     df = single.degrees_of_freedom
     level = levels(single.alpha[..., 0], share, df)
     half = student_quantile(level / 2, df) * single.standard_error
+    p_value = many_to_one_p(single.p_value, share, df)
+    usable = np.isin(single.status.astype(str), [Status.OK, Status.SKEW_WARNING])
+    unknown = ~np.isfinite(single.estimate + half + p_value)
     return replace(
         single,
         lower=single.estimate - half,
         upper=single.estimate + half,
-        p_value=many_to_one_p(single.p_value, share, df),
+        p_value=p_value,
+        status=np.where(usable & unknown, Status.DEGENERATE, single.status),
         method="Dunnett, " + single.method,
     )
 
