@@ -6,7 +6,11 @@ work is timed, one call a question, as its users make it. Sums of an arm by kind
 - mean: n, sum, sum of squares;
 - proportion: n, events;
 - ratio and cuped: n, sum y, squares y, sum x, squares x, sum of products;
-- quantile: n, estimate, lower and upper order statistics.
+- quantile: n, estimate, lower and upper order statistics; ``level`` in extra.
+
+gbstats answers by its always-valid test where extra holds ``tuning``, and by its
+Bayesian one where it holds ``prior_variance`` (0: none; the p-value is then the chance
+that the treatment is better).
 """
 
 import json
@@ -21,47 +25,73 @@ Answer: TypeAlias = tuple[float, float, float, float]
 
 def gbstats() -> Callable[[Question], Answer]:
     """Return a function that answers with gbstats."""
-    from gbstats.frequentist.tests import FrequentistConfig, TwoSidedTTest
+    from gbstats.frequentist.tests import (
+        FrequentistConfig,
+        SequentialConfig,
+        SequentialTwoSidedTTest,
+        TwoSidedTTest,
+    )
+    from gbstats.models.statistics import compute_theta
+
+    def answer(question: Question) -> Answer:
+        extra, scale = dict(question["extra"]), question["scale"]
+        a, b = (_gbstats_arm(question, name) for name in ("control", "treatment"))
+        if question["kind"] == "cuped":
+            a.theta = b.theta = compute_theta(a, b)
+        if "prior_variance" in extra:
+            return _gbstats_belief(a, b, scale, extra)
+        if "tuning" in extra:
+            config = SequentialConfig(
+                difference_type=scale, sequential_tuning_parameter=extra["tuning"]
+            )
+            found = SequentialTwoSidedTTest(a, b, config).compute_result()
+        else:
+            config = FrequentistConfig(difference_type=scale)
+            found = TwoSidedTTest(a, b, config).compute_result()
+        return found.expected, found.ci[0], found.ci[1], found.p_value
+
+    return answer
+
+
+def _gbstats_arm(question: Question, name: str) -> Any:
     from gbstats.models.statistics import (
         ProportionStatistic,
         QuantileStatistic,
         RatioStatistic,
         RegressionAdjustedStatistic,
         SampleMeanStatistic,
-        compute_theta,
     )
 
-    def pair(sums: list[float]) -> tuple[Any, Any, float]:
-        n, y, yy, x, xx, xy = sums
-        one = SampleMeanStatistic(n=int(n), sum=y, sum_squares=yy)
-        return one, SampleMeanStatistic(n=int(n), sum=x, sum_squares=xx), xy
-
-    def arm(kind: str, sums: list[float], extra: dict[str, float]) -> Any:
-        n = int(sums[0])
-        if kind == "mean":
-            return SampleMeanStatistic(n=n, sum=sums[1], sum_squares=sums[2])
-        if kind == "proportion":
-            return ProportionStatistic(n=n, sum=sums[1])
-        if kind == "quantile":
-            return QuantileStatistic(n, n, extra["level"], *sums[1:])
-        one, two, products = pair(sums)
-        if kind == "ratio":
-            return RatioStatistic(n, one, two, products)
-        return RegressionAdjustedStatistic(n, one, two, products, 0.0)
-
-    def answer(question: Question) -> Answer:
-        extra = dict(question["extra"])
-        a, b = (
-            arm(question["kind"], question[name], extra)
-            for name in ("control", "treatment")
+    kind, (n, *sums) = question["kind"], question[name]
+    if kind == "mean":
+        return SampleMeanStatistic(int(n), *sums)
+    if kind == "proportion":
+        return ProportionStatistic(int(n), *sums)
+    if kind == "quantile":
+        return QuantileStatistic(
+            int(n), int(n), dict(question["extra"])["level"], *sums
         )
-        if question["kind"] == "cuped":
-            a.theta = b.theta = compute_theta(a, b)
-        config = FrequentistConfig(difference_type=question["scale"])
-        found = TwoSidedTTest(a, b, config).compute_result()
-        return found.expected, found.ci[0], found.ci[1], found.p_value
+    y, yy, x, xx, xy = sums
+    one, two = SampleMeanStatistic(int(n), y, yy), SampleMeanStatistic(int(n), x, xx)
+    if kind == "ratio":
+        return RatioStatistic(int(n), one, two, xy)
+    return RegressionAdjustedStatistic(int(n), one, two, xy, 0.0)
 
-    return answer
+
+def _gbstats_belief(a: Any, b: Any, scale: str, extra: dict[str, float]) -> Answer:
+    from gbstats.bayesian.tests import (
+        EffectBayesianABTest,
+        EffectBayesianConfig,
+        GaussianPrior,
+    )
+
+    variance = extra["prior_variance"]
+    prior = GaussianPrior(extra["prior_mean"], variance or 1.0, variance > 0)
+    config = EffectBayesianConfig(
+        difference_type=scale, prior_type=scale, prior_effect=prior
+    )
+    found = EffectBayesianABTest(a, b, config).compute_result()
+    return found.expected, found.ci[0], found.ci[1], found.chance_to_win
 
 
 def tea_tasting() -> Callable[[Question], Answer]:

@@ -1,0 +1,114 @@
+"""Other tools as a second opinion, asked in their own environment.
+
+``make bench BENCH=statistics`` installs them; without it these tests are skipped and
+counted. Where we differ the test says why.
+"""
+
+from functools import lru_cache
+
+import numpy as np
+import pytest
+
+from benchmarks.peers import Answers, Question, Tool, ask
+from experiments.statistics.aggregates import CrossMoments, Moments
+from experiments.statistics.comparison import Comparison
+from experiments.statistics.covariates import adjust, adjusted_difference
+from experiments.statistics.means import welch
+from experiments.statistics.ratios import ratio_difference
+from experiments.statistics.relative import delta, log_delta
+from experiments.statistics.sequential import always_valid
+
+pytestmark = pytest.mark.peers
+
+# Sums of the published cases: n, sum, sum of squares (and of the second value).
+MEANS = (3407, 1396.87, 52377.9767), (3461, 2422.7, 134698.29)
+RATIO = (
+    (2023, 1073, 2073, 4038, 10098, 2648),
+    (1977, 1133, 2121, 3920, 9698, 2730),
+)
+PRE_PERIOD = (3001, 300, 600, 210, 415, -20), (3000, 222, 555, 120, 405, -10)
+GBSTATS = (
+    Question("mean", *MEANS),
+    Question("mean", *MEANS, scale="relative"),
+    Question("ratio", *RATIO),
+    Question("cuped", *PRE_PERIOD),
+    Question("mean", *MEANS, scale="absolute", extra=(("tuning", 5_000.0),)),
+)
+TEA_TASTING = (
+    Question("mean", *MEANS),
+    Question("mean", *MEANS, scale="relative"),
+    Question("ratio", *RATIO),
+    Question("cuped", *PRE_PERIOD),
+)
+
+
+@lru_cache
+def answered(tool: Tool) -> Answers:
+    """Ask once for the whole module: starting the other interpreter takes seconds."""
+    return ask(tool, GBSTATS if tool == "gbstats" else TEA_TASTING)
+
+
+def moments() -> list[Moments]:
+    return [Moments.from_power_sums(*sums) for sums in MEANS]
+
+
+def pairs(
+    sums: tuple[tuple[int, float, float, float, float, float], ...],
+) -> list[CrossMoments]:
+    return [
+        CrossMoments.from_power_sums(n, y, x, yy, xx, xy)
+        for n, y, yy, x, xx, xy in sums
+    ]
+
+
+def agree(ours: Comparison, theirs: Answers, place: int, *, rel: float) -> None:
+    for name in ("estimate", "lower", "upper", "p_value"):
+        expected = getattr(theirs, name)[place]
+        assert float(getattr(ours, name)) == pytest.approx(expected, rel=rel), name
+
+
+@pytest.mark.parametrize("tool", ["gbstats", "tea_tasting"])
+def test_the_difference_of_means_is_theirs(tool: Tool) -> None:
+    agree(welch(*moments()), answered(tool), 0, rel=1e-9)
+
+
+def test_the_linear_delta_lift_is_that_of_gbstats() -> None:
+    agree(delta(*moments()), answered("gbstats"), 1, rel=1e-9)
+
+
+def test_the_log_delta_lift_is_that_of_tea_tasting() -> None:
+    """Its p-value is of the difference, ours of the log ratio: they may disagree."""
+    theirs, ours = answered("tea_tasting"), log_delta(*moments())
+    assert float(ours.lower) == pytest.approx(theirs.lower[1], rel=1e-9)
+    assert float(ours.upper) == pytest.approx(theirs.upper[1], rel=1e-9)
+    assert theirs.p_value[1] == pytest.approx(theirs.p_value[0])
+
+
+@pytest.mark.parametrize("tool", ["gbstats", "tea_tasting"])
+def test_the_difference_of_ratios_is_theirs(tool: Tool) -> None:
+    agree(ratio_difference(*pairs(RATIO)), answered(tool), 2, rel=1e-9)
+
+
+@pytest.mark.parametrize("tool", ["gbstats", "tea_tasting"])
+def test_the_adjusted_difference_is_theirs_with_one_slope_for_all_units(
+    tool: Tool,
+) -> None:
+    """Our default slope is that within variants, which never adds variance."""
+    both = pairs(PRE_PERIOD)
+    arms = CrossMoments(
+        *(
+            np.stack([getattr(arm, name) for arm in both], axis=-1)
+            for name in ("count", "mean_y", "mean_x", "m2_y", "m2_x", "cxy")
+        )
+    )
+    ours = adjusted_difference(adjust(arms, slope="total"))
+    agree(ours, answered(tool), 3, rel=1e-6)
+
+
+def test_the_always_valid_interval_is_that_of_gbstats() -> None:
+    """Its p-value is the running e-value's inverse, as ours is."""
+    theirs, plain = answered("gbstats"), welch(*moments())
+    got = always_valid(plain.estimate, plain.standard_error, 3407 + 3461, n_opt=5_000)
+    assert float(plain.estimate - got.half_width) == pytest.approx(theirs.lower[4])
+    assert float(plain.estimate + got.half_width) == pytest.approx(theirs.upper[4])
+    assert float(got.p_value) == pytest.approx(theirs.p_value[4])
