@@ -12,8 +12,8 @@ from dataclasses import dataclass, fields, replace
 import numpy as np
 from scipy import stats
 
+from benchmarks.validation.arms import Arm, Law
 from benchmarks.validation.bars import SKEWED_TAILS, Bar, band, inside
-from benchmarks.validation.laws import Arm, Law
 from benchmarks.validation.methods import LAWS, Method
 from experiments.statistics.comparison import Comparison, Status
 from experiments.statistics.numeric import FloatArray
@@ -37,15 +37,12 @@ class DataCell:
     def arms(self, run: int, simulations: int) -> Iterator[tuple[Arm, Arm]]:
         """Draw control and treatment, some simulations at a time."""
         many, few = SPLITS[self.split]
+        units = self.law.units * many, self.law.units * few
         left, block = simulations, 0
         while left > 0:
             size = min(left, self.law.block)
             generator = np.random.default_rng([self.number, run, block])
-            control = self.law.draw(generator, size, self.law.units * many, 0.0)
-            yield (
-                control,
-                self.law.draw(generator, size, self.law.units * few, self.lift),
-            )
+            yield self.law.pair(generator, size, units, self.lift)
             left, block = left - size, block + 1
 
 

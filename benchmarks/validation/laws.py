@@ -11,92 +11,17 @@ exactly, which is the same as drawing every unit and adding up:
 Everything else is drawn unit by unit. A lift multiplies the metric's mean.
 """
 
-from abc import ABC, abstractmethod
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy import stats
 
+from benchmarks.validation.arms import Arm, Events, Law
 from experiments.statistics.aggregates import CrossMoments, Moments
 from experiments.statistics.numeric import FloatArray
 
 Counts = NDArray[np.int64]
-
-
-@dataclass(frozen=True, slots=True)
-class Arm:
-    """One arm of every simulation; what a law does not offer stays empty.
-
-    Attributes:
-        units: units of the arm in each simulation.
-        moments: of the metric, shape (simulation,).
-        cross: of a numerator and its denominator, or a metric and its covariate.
-        events: units with the event, shape (simulation,).
-        rows: the metric unit by unit, shape (simulation, unit).
-        owners: for rows of events: the unit of each, shape as rows.
-    """
-
-    units: int
-    moments: Moments
-    cross: CrossMoments
-    events: FloatArray
-    rows: FloatArray
-    owners: Counts
-
-
-_NO_MOMENTS = Moments(*(np.zeros(0) for _ in range(4)))
-_NO_CROSS = CrossMoments(*(np.zeros(0) for _ in range(6)))
-
-
-def arm(  # what laws may offer
-    units: int,
-    *,
-    moments: Moments = _NO_MOMENTS,
-    cross: CrossMoments = _NO_CROSS,
-    events: FloatArray | None = None,
-    rows: FloatArray | None = None,
-    owners: Counts | None = None,
-) -> Arm:
-    """Return an arm with what is given."""
-    return Arm(
-        units,
-        moments,
-        cross,
-        np.zeros(0) if events is None else events,
-        np.zeros((0, 0)) if rows is None else rows,
-        np.zeros((0, 0), dtype=np.int64) if owners is None else owners,
-    )
-
-
-@dataclass(frozen=True)
-class Law(ABC):
-    """A kind of data.
-
-    Attributes:
-        name: as shown to the analyst.
-        units: units of the smaller arm.
-        symmetric: whether the metric's distribution is (then tails must balance).
-        continuous: whether p-values without an effect are uniform.
-        block: simulations drawn together, a matter of memory only.
-    """
-
-    name: str
-    units: int
-    symmetric: bool = False
-    continuous: bool = False
-    block: int = 2_000
-
-    @property
-    @abstractmethod
-    def mean(self) -> float:
-        """The metric's true value in the control."""
-
-    @abstractmethod
-    def draw(
-        self, generator: np.random.Generator, simulations: int, units: int, lift: float
-    ) -> Arm:
-        """Draw one arm of ``simulations`` experiments."""
 
 
 @dataclass(frozen=True)
@@ -114,10 +39,10 @@ class Normal(Law):
     def draw(
         self, generator: np.random.Generator, simulations: int, units: int, lift: float
     ) -> Arm:
-        """Draw every unit: third moments and rows are wanted too."""
+        """Draw every unit: third moments are wanted too."""
         rows = generator.standard_normal((simulations, units))
         rows += 1 + lift
-        return arm(units, moments=Moments.from_units(rows), rows=rows)
+        return Arm(units, Moments.from_units(rows))
 
 
 @dataclass(frozen=True)
@@ -141,7 +66,7 @@ class Bernoulli(Law):
         moments = Moments(
             np.full(simulations, float(units)), p, spread, spread * (1 - 2 * p)
         )
-        return arm(units, moments=moments, events=events.astype(np.float64))
+        return Arm(units, moments, Events(events.astype(np.float64)))
 
 
 @dataclass(frozen=True)
@@ -167,20 +92,15 @@ class Poisson(Law):
         m2, m3 = (table * gap**2).sum(-1), (table * gap**3).sum(-1)
         count = np.full(simulations, float(units))
         moments = Moments(count, mean, m2, m3)
-        events = (table @ values).astype(np.float64)
-        return arm(units, moments=moments, events=events)
+        return Arm(units, moments, Events((table @ values).astype(np.float64)))
 
 
 @dataclass(frozen=True)
 class Revenue(Law):
-    """Most units spend nothing, buyers a log-normal sum; a lift makes baskets larger.
-
-    With ``each`` also the rows are kept, for methods that resample units.
-    """
+    """Most units spend nothing, buyers a log-normal sum that a lift multiplies."""
 
     buyers: float = 0.05
     sigma: float = 1.0
-    each: bool = False
     block: int = 500
 
     @property
@@ -206,12 +126,7 @@ class Revenue(Law):
         square *= gap
         m3 = np.add.reduceat(square, starts) - rest * mean**3
         moments = Moments(np.full(simulations, float(units)), mean, m2, m3)
-        if not self.each:
-            return arm(units, moments=moments)
-        rows = np.zeros((simulations, units))
-        place = np.arange(values.size) - np.repeat(starts, buyers)
-        rows[np.repeat(np.arange(simulations), buyers), place] = values
-        return arm(units, moments=moments, rows=rows)
+        return Arm(units, moments)
 
 
 @dataclass(frozen=True)
@@ -258,7 +173,7 @@ class ClicksPerView(Law):
             m2[:, 1, 1],
             m2[:, 0, 1],
         )
-        return arm(units, cross=cross)
+        return Arm(units, cross)
 
 
 @dataclass(frozen=True)
@@ -291,7 +206,7 @@ class Correlated(Law):
             cxy=self.rho * one**2 + rest * one * c,
             m2_y=(self.rho * one + rest * c) ** 2 + rest**2 * two,
         )
-        return arm(units, cross=cross)
+        return Arm(units, cross)
 
 
 def _multinomial(

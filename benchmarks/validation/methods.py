@@ -6,23 +6,20 @@ into a `Comparison`; the bar says what is asked of its error rate.
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TypeAlias
+from typing import TypeAlias, TypeVar
 
-import numpy as np
-
+from benchmarks.validation.arms import Arm, Events, Law, side_by_side
 from benchmarks.validation.bars import Bar
 from benchmarks.validation.laws import (
-    Arm,
     Bernoulli,
     ClicksPerView,
     Correlated,
-    Law,
     Normal,
     Poisson,
     Revenue,
 )
 from experiments.statistics import proportions
-from experiments.statistics.aggregates import CrossMoments
+from experiments.statistics.aggregates import CrossMoments, Moments
 from experiments.statistics.comparison import Comparison
 from experiments.statistics.covariates import (
     Adjusted,
@@ -31,9 +28,11 @@ from experiments.statistics.covariates import (
     adjusted_lift,
 )
 from experiments.statistics.means import welch
+from experiments.statistics.numeric import FloatArray
 from experiments.statistics.ratios import ratio_difference, ratio_lift
 from experiments.statistics.relative import delta, fieller, log_delta
 
+Form = TypeVar("Form")
 Compare: TypeAlias = Callable[[Arm, Arm, float], Comparison]
 
 # A law keeps its place: its cells' seeds follow from it. New laws go to the end.
@@ -77,69 +76,62 @@ class Method:
         return named, (self.name,)
 
 
-def _score(a: Arm, b: Arm, alpha: float) -> Comparison:
-    return proportions.difference(a.events, a.units, b.events, b.units, alpha=alpha)
-
-
-def _score_lift(a: Arm, b: Arm, alpha: float) -> Comparison:
-    return proportions.relative_difference(
-        a.events, a.units, b.events, b.units, alpha=alpha
-    )
+def _table(a: Arm, b: Arm) -> tuple[FloatArray, int, FloatArray, int]:
+    return a[Events].count, a.units, b[Events].count, b.units
 
 
 def _adjusted(control: Arm, treatment: Arm) -> Adjusted:
     """Return the arms with the covariate's part taken out."""
-    a, b = control.cross, treatment.cross
-    return adjust(
-        CrossMoments(
-            *(
-                np.stack([getattr(a, name), getattr(b, name)], axis=-1)
-                for name in ("count", "mean_y", "mean_x", "m2_y", "m2_x", "cxy")
-            )
-        )
-    )
+    return adjust(side_by_side(control[CrossMoments], treatment[CrossMoments]))
+
+
+def on(kind: type[Form], compare: Callable[..., Comparison]) -> Compare:
+    """Return a comparison of one form of the arms, which most methods are."""
+    return lambda a, b, alpha: compare(a[kind], b[kind], alpha=alpha)
 
 
 METHODS: tuple[Method, ...] = (
-    Method(
-        "Welch, difference",
-        "means",
-        (*MEANS, *MONEY),
-        lambda a, b, alpha: welch(a.moments, b.moments, alpha=alpha),
-    ),
-    Method(
-        "Fieller, lift",
-        "relative",
-        (*MEANS, *MONEY),
-        lambda a, b, alpha: fieller(a.moments, b.moments, alpha=alpha),
-    ),
+    Method("Welch, difference", "means", (*MEANS, *MONEY), on(Moments, welch)),
+    Method("Fieller, lift", "relative", (*MEANS, *MONEY), on(Moments, fieller)),
     Method(
         "linear delta, lift",
         "relative",
         (*MEANS, *MONEY),
-        lambda a, b, alpha: delta(a.moments, b.moments, alpha=alpha),
+        on(Moments, delta),
         Bar.LABELLED,
     ),
     Method(
         "log delta, lift",
         "relative",
         (*MEANS, *MONEY),
-        lambda a, b, alpha: log_delta(a.moments, b.moments, alpha=alpha),
+        on(Moments, log_delta),
         Bar.LABELLED,
     ),
-    Method("score, difference", "proportions", CONVERSION, _score, Bar.UPPER),
-    Method("score, lift", "proportions", CONVERSION, _score_lift, Bar.UPPER),
+    Method(
+        "score, difference",
+        "proportions",
+        CONVERSION,
+        lambda a, b, alpha: proportions.difference(*_table(a, b), alpha=alpha),
+        Bar.UPPER,
+    ),
+    Method(
+        "score, lift",
+        "proportions",
+        CONVERSION,
+        lambda a, b, alpha: proportions.relative_difference(*_table(a, b), alpha=alpha),
+        Bar.UPPER,
+    ),
     Method(
         "delta method, difference of ratios",
         "ratios",
         ("ratio",),
-        lambda a, b, alpha: ratio_difference(a.cross, b.cross, alpha=alpha),
+        on(CrossMoments, ratio_difference),
     ),
     Method(
         "delta method, lift of ratios",
         "ratios",
         ("ratio",),
-        lambda a, b, alpha: ratio_lift(a.cross, b.cross, alpha=alpha),
+        on(CrossMoments, ratio_lift),
     ),
     Method(
         "CUPED, difference",

@@ -2,6 +2,7 @@
 
 import numpy as np
 
+from benchmarks.validation.arms import side_by_side
 from benchmarks.validation.claims import Claim
 from benchmarks.validation.laws import Correlated
 from experiments.statistics.aggregates import CrossMoments
@@ -16,14 +17,10 @@ def variance_left(generator: np.random.Generator, simulations: int) -> list[Clai
     claims = []
     for rho in (0.0, 0.3, 0.7, 0.9):
         law = Correlated("", units=500, rho=rho)
-        arms = [law.draw(generator, simulations, 500, 0.0).cross for _ in range(2)]
-        table = CrossMoments(
-            *(
-                np.stack([getattr(arm, name) for arm in arms], axis=-1)
-                for name in ("count", "mean_y", "mean_x", "m2_y", "m2_x", "cxy")
-            )
+        control, treatment = (
+            law.draw(generator, simulations, 500, 0.0)[CrossMoments] for _ in range(2)
         )
-        adjusted = adjust(table)
+        adjusted = adjust(side_by_side(control, treatment))
         result = adjusted_difference(adjusted)
         plain = welch(adjusted.plain[..., 0], adjusted.plain[..., 1])
         left = float(np.var(result.estimate) / np.var(plain.estimate))

@@ -4,9 +4,11 @@ from collections.abc import Callable
 
 import numpy as np
 
+from benchmarks.validation.arms import Arm
 from benchmarks.validation.claims import Claim, near
-from benchmarks.validation.laws import Arm, ClicksPerView, Normal, Poisson
+from benchmarks.validation.laws import ClicksPerView, Normal, Poisson
 from experiments.statistics import multiplicity, proportions, srm
+from experiments.statistics.aggregates import CrossMoments, Moments
 from experiments.statistics.means import welch
 from experiments.statistics.numeric import FloatArray
 from experiments.statistics.ratios import ratio_difference
@@ -53,7 +55,7 @@ def views_as_independent(
 ) -> list[Claim]:
     """Clicks per view with views taken for independent trials, as a warning."""
     law = ClicksPerView("", units=400, views=11.0)
-    arms = [law.draw(generator, simulations, 400, 0.0).cross for _ in range(2)]
+    arms = [law.draw(generator, simulations, 400, 0.0)[CrossMoments] for _ in range(2)]
     table = [np.rint(total * 400) for arm in arms for total in (arm.mean_y, arm.mean_x)]
     naive = proportions.difference(table[0], table[1], table[2], table[3])
     right = ratio_difference(arms[0], arms[1])
@@ -120,11 +122,11 @@ def _family(
             )
 
         a, b = arms(normal)
-        columns.append(welch(a.moments, b.moments).p_value)
+        columns.append(welch(a[Moments], b[Moments]).p_value)
         a, b = arms(counts)
-        columns.append(welch(a.moments, b.moments).p_value)
+        columns.append(welch(a[Moments], b[Moments]).p_value)
         a, b = arms(ratio)
-        columns.append(ratio_difference(a.cross, b.cross).p_value)
+        columns.append(ratio_difference(a[CrossMoments], b[CrossMoments]).p_value)
         events = generator.binomial(5_000, 0.05, simulations)
         more = generator.binomial(5_000, 0.05 * (1 + lift), simulations)
         columns.append(proportions.difference(events, 5_000, more, 5_000).p_value)

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from benchmarks.validation.arms import side_by_side
 from benchmarks.validation.claims import Claim, near
 from benchmarks.validation.laws import Correlated, Normal
 from experiments.statistics import proportions
@@ -38,7 +39,7 @@ def planned_looks(generator: np.random.Generator, simulations: int) -> list[Clai
         for _ in range(2)
     )
     normal = Normal("", units=100)
-    days = [normal.draw(generator, simulations, 100, 0.0).moments for _ in range(10)]
+    days = [normal.draw(generator, simulations, 100, 0.0)[Moments] for _ in range(10)]
     ever = np.zeros((3, simulations), dtype=bool)
     differ = 0
     arms: list[Moments] = days[:2]
@@ -199,16 +200,11 @@ def _paths(
     law = Correlated("", units=STEP)
     for start in range(0, simulations, _BLOCK):
         size = min(_BLOCK, simulations - start)
-        arms = [
-            _running(law.draw(generator, size * LOOKS, STEP, own).cross, size, below)
+        drawn = (
+            law.draw(generator, size * LOOKS, STEP, own)[CrossMoments]
             for own in (0.0, lift)
-        ]
-        yield CrossMoments(
-            *(
-                np.stack([getattr(arm, name) for arm in arms], axis=-1)
-                for name in ("count", "mean_y", "mean_x", "m2_y", "m2_x", "cxy")
-            )
         )
+        yield side_by_side(*(_running(arm, size, below) for arm in drawn))
 
 
 def _running(drawn: CrossMoments, size: int, below: float) -> CrossMoments:
@@ -251,8 +247,8 @@ def guardrail_at_its_margin(
 ) -> list[Claim]:
     """Harm of exactly the margin: how often a guardrail passes, how often it fails."""
     law, margin = Normal("", units=500), 0.05
-    control = law.draw(generator, simulations, 500, 0.0).moments
-    treatment = law.draw(generator, simulations, 500, -margin).moments
+    control = law.draw(generator, simulations, 500, 0.0)[Moments]
+    treatment = law.draw(generator, simulations, 500, -margin)[Moments]
     got = non_inferiority(control, treatment, margin=margin, alpha=ALPHA)
     events = generator.binomial(5_000, 0.1, simulations)
     harmed = generator.binomial(5_000, 0.1 * (1 + margin), simulations)
