@@ -64,6 +64,7 @@ class Law(ABC):
         symmetric: whether the metric's distribution is (then tails must balance).
         continuous: whether p-values without an effect are uniform.
         block: simulations drawn together, a matter of memory only.
+        fewer: simulations in the normal tests.
     """
 
     name: str
@@ -71,6 +72,7 @@ class Law(ABC):
     symmetric: bool = False
     continuous: bool = False
     block: int = 2_000
+    fewer: int = 2_000
 
     @property
     @abstractmethod

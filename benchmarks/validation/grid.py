@@ -22,7 +22,8 @@ ALPHA = 0.05
 LIFTS = (0.0, 0.02, 0.2)
 SPLITS = {"50/50": (1, 1), "90/10": (9, 1)}
 UNIFORM = 0.001
-USABLE = (Status.OK, Status.SKEW_WARNING, Status.UNBOUNDED)
+SILENT = (Status.NOT_ENOUGH_DATA, Status.DEGENERATE)
+CLEAR = (Status.OK, Status.UNBOUNDED)
 
 
 @dataclass(frozen=True)
@@ -62,7 +63,7 @@ class Tally:
         above: whose interval lies above the truth.
         rejected: with p < alpha: errors at lift 0, else finds.
         contradictions: whose interval and p-value disagree.
-        warned: with the engine's skew warning.
+        warned: with an interval and a warning of the engine beside it.
         unbounded: without a finite interval.
         silent: with too little or degenerate data, about which nothing is said.
         seconds: of one core, drawing aside.
@@ -131,9 +132,9 @@ class Cell:
             return found
         if not inside(got.missed, band(got.simulations, ALPHA), bar):
             found.append(f"misses the truth in {got.missed:.2%}")
-        tails = SKEWED_TAILS
-        if self.data.law.symmetric:
-            tails = band(got.simulations, ALPHA / 2)
+        tails = band(got.simulations, ALPHA / 2)
+        if not self.data.law.symmetric:
+            tails = min(tails[0], SKEWED_TAILS[0]), max(tails[1], SKEWED_TAILS[1])
         found += [
             f"lies {side} the truth in {got.share(side):.2%}"
             for side in ("below", "above")
@@ -174,7 +175,8 @@ def _counted(result: Comparison, data: DataCell) -> Tally:
     size = 1.0 if result.scale == "relative" else abs(data.law.mean)
     truth = data.lift * size
     status = result.status.astype(str)
-    usable = np.isin(status, USABLE)
+    unknown = np.isnan(result.lower) | np.isnan(result.upper)
+    usable = ~(np.isin(status, SILENT) | unknown)
     rejected = usable & (result.p_value < ALPHA)
     excluded = usable & result.excludes_zero
     # A set that is everything excludes nothing: there the absolute effect decides.
@@ -184,7 +186,7 @@ def _counted(result: Comparison, data: DataCell) -> Tally:
         "above": usable & (result.lower > truth),
         "rejected": rejected,
         "contradictions": compared & (rejected != excluded),
-        "warned": status == Status.SKEW_WARNING,
+        "warned": usable & ~np.isin(status, CLEAR),
         "unbounded": status == Status.UNBOUNDED,
         "silent": ~usable,
     }

@@ -8,8 +8,16 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TypeAlias, TypeVar
 
+from benchmarks.validation.adaptive import Adaptive, Epochs
 from benchmarks.validation.arms import Arm, Events, Law, side_by_side
 from benchmarks.validation.bars import Bar
+from benchmarks.validation.grouped import (
+    Blocks,
+    ResampledRevenue,
+    Rows,
+    Shops,
+    Switchback,
+)
 from benchmarks.validation.laws import (
     Bernoulli,
     ClicksPerView,
@@ -20,6 +28,8 @@ from benchmarks.validation.laws import (
 )
 from experiments.statistics import proportions
 from experiments.statistics.aggregates import CrossMoments, Moments
+from experiments.statistics.bootstrap import bootstrap_difference, bootstrap_lift
+from experiments.statistics.clusters import cluster_difference, cluster_lift
 from experiments.statistics.comparison import Comparison
 from experiments.statistics.covariates import (
     Adjusted,
@@ -27,10 +37,29 @@ from experiments.statistics.covariates import (
     adjusted_difference,
     adjusted_lift,
 )
+from experiments.statistics.epochs import (
+    batched_difference,
+    epoch_difference,
+    epoch_lift,
+    ipw_difference,
+)
 from experiments.statistics.means import welch
 from experiments.statistics.numeric import FloatArray
+from experiments.statistics.quantiles import (
+    QuantileStatistics,
+    quantile_difference,
+    quantile_lift,
+)
 from experiments.statistics.ratios import ratio_difference, ratio_lift
+from experiments.statistics.regression import (
+    Regression,
+    fit,
+    regression_difference,
+    regression_lift,
+)
 from experiments.statistics.relative import delta, fieller, log_delta
+from experiments.statistics.replicates import ReplicateSums
+from experiments.statistics.switchback import block_difference
 
 Form = TypeVar("Form")
 Compare: TypeAlias = Callable[[Arm, Arm, float], Comparison]
@@ -44,11 +73,21 @@ LAWS: tuple[Law, ...] = (
     Revenue("zero-inflated log-normal", units=10_000),
     ClicksPerView("ratio", units=1_000),
     Correlated("normal with covariate", units=500),
+    Rows("clustered quantile", units=500),
+    Rows("quantile of units", units=1_000, alike=0.0),
+    ResampledRevenue("zero-inflated log-normal, resampled", units=10_000),
+    Shops("shops", units=15),
+    Switchback("switchback", units=30),
+    Adaptive("adaptive shares", units=200),
+    Bernoulli("few units, 5 %", units=100, share=0.05, block=10_000, fewer=300),
+    Bernoulli("few events, 0.5 %", units=500, share=0.005, block=10_000, fewer=300),
 )
 
 MEANS = ("normal", "Bernoulli 5 %", "Bernoulli 0.5 %", "Poisson")
 MONEY = ("zero-inflated log-normal",)
-CONVERSION = ("Bernoulli 5 %", "Bernoulli 0.5 %")
+QUANTILES = ("clustered quantile", "quantile of units")
+RESAMPLED = ("zero-inflated log-normal, resampled",)
+CONVERSION = ("Bernoulli 5 %", "Bernoulli 0.5 %", "few units, 5 %", "few events, 0.5 %")
 
 
 @dataclass(frozen=True)
@@ -85,6 +124,14 @@ def _adjusted(control: Arm, treatment: Arm) -> Adjusted:
     return adjust(side_by_side(control[CrossMoments], treatment[CrossMoments]))
 
 
+def _fitted(control: Arm, treatment: Arm) -> Regression:
+    return fit(side_by_side(control[CrossMoments], treatment[CrossMoments]))
+
+
+def _epochs(control: Arm, treatment: Arm) -> tuple[Moments, Moments]:
+    return control[Epochs].moments, treatment[Epochs].moments
+
+
 def on(kind: type[Form], compare: Callable[..., Comparison]) -> Compare:
     """Return a comparison of one form of the arms, which most methods are."""
     return lambda a, b, alpha: compare(a[kind], b[kind], alpha=alpha)
@@ -108,14 +155,14 @@ METHODS: tuple[Method, ...] = (
         Bar.LABELLED,
     ),
     Method(
-        "score, difference",
+        "proportion, difference",
         "proportions",
         CONVERSION,
         lambda a, b, alpha: proportions.difference(*_table(a, b), alpha=alpha),
         Bar.UPPER,
     ),
     Method(
-        "score, lift",
+        "proportion, lift",
         "proportions",
         CONVERSION,
         lambda a, b, alpha: proportions.relative_difference(*_table(a, b), alpha=alpha),
@@ -138,6 +185,84 @@ METHODS: tuple[Method, ...] = (
         "covariates",
         ("normal with covariate",),
         lambda a, b, alpha: adjusted_difference(_adjusted(a, b), alpha=alpha),
+    ),
+    Method(
+        "quantile, difference",
+        "quantiles",
+        QUANTILES,
+        on(QuantileStatistics, quantile_difference),
+    ),
+    Method(
+        "quantile, lift", "quantiles", QUANTILES, on(QuantileStatistics, quantile_lift)
+    ),
+    Method(
+        "bootstrap-t, difference",
+        "bootstrap",
+        RESAMPLED,
+        on(ReplicateSums, bootstrap_difference),
+        simulations=1_000,
+    ),
+    Method(
+        "bootstrap-t, lift",
+        "bootstrap",
+        RESAMPLED,
+        on(ReplicateSums, bootstrap_lift),
+        simulations=1_000,
+    ),
+    Method(
+        "clusters, difference", "clusters", ("shops",), on(Moments, cluster_difference)
+    ),
+    Method("clusters, lift", "clusters", ("shops",), on(Moments, cluster_lift)),
+    Method(
+        "switchback, difference",
+        "switchback",
+        ("switchback",),
+        lambda a, b, alpha: block_difference(
+            a[Blocks].outcome, b[Blocks].schedule, alpha=alpha
+        ),
+    ),
+    Method(
+        "by epoch, difference",
+        "epochs",
+        ("adaptive shares",),
+        lambda a, b, alpha: epoch_difference(*_epochs(a, b), alpha=alpha),
+        Bar.UPPER,
+    ),
+    Method(
+        "by epoch, lift",
+        "epochs",
+        ("adaptive shares",),
+        lambda a, b, alpha: epoch_lift(*_epochs(a, b), alpha=alpha),
+        Bar.UPPER,
+    ),
+    Method(
+        "batched by epoch, difference",
+        "epochs",
+        ("adaptive shares",),
+        lambda a, b, alpha: batched_difference(*_epochs(a, b), alpha=alpha),
+    ),
+    Method(
+        "inverse probability, difference",
+        "epochs",
+        ("adaptive shares",),
+        lambda a, b, alpha: ipw_difference(
+            a[Epochs].moments,
+            b[Epochs].moments,
+            (a[Epochs].share, b[Epochs].share),
+            alpha=alpha,
+        ),
+    ),
+    Method(
+        "regression (Lin), difference",
+        "regression",
+        ("normal with covariate",),
+        lambda a, b, alpha: regression_difference(_fitted(a, b), alpha=alpha),
+    ),
+    Method(
+        "regression (Lin), lift",
+        "regression",
+        ("normal with covariate",),
+        lambda a, b, alpha: regression_lift(_fitted(a, b), alpha=alpha),
     ),
     Method(
         "CUPED, lift",

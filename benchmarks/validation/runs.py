@@ -15,6 +15,7 @@ from datetime import UTC, datetime
 from importlib.metadata import version
 from typing import Self, TypeAlias
 
+from benchmarks.validation.arms import Law
 from benchmarks.validation.bars import MEAN_BAND, RERUN_FACTOR, Bar, inside
 from benchmarks.validation.checks import CHECKS
 from benchmarks.validation.claims import Claim, checked
@@ -23,19 +24,23 @@ from benchmarks.validation.methods import METHODS, Method, named
 
 COMMAND = "make validate-statistics"
 
+Size: TypeAlias = Callable[[Method, Law], int]
 Job: TypeAlias = tuple[DataCell, tuple[str, ...], int, int]
 """A data cell, names of methods, simulations and the number of the run."""
 
 
-def jobs(methods: Sequence[Method], simulations: int | None = None) -> list[Job]:
+def _whole(method: Method, _law: Law) -> int:
+    return method.simulations
+
+
+def jobs(methods: Sequence[Method], size: Size = _whole) -> list[Job]:
     """Return the first run of every cell, one job a data cell and a size."""
     found: list[Job] = []
     for data in data_cells():
         here = [method for method in methods if data.law.name in method.laws]
-        for size in sorted({method.simulations for method in here}):
-            names = tuple(m.name for m in here if m.simulations == size)
-            fewer = size if simulations is None else min(size, simulations)
-            found.append((data, names, fewer, 0))
+        for wanted in sorted({size(method, data.law) for method in here}):
+            names = tuple(m.name for m in here if size(m, data.law) == wanted)
+            found.append((data, names, wanted, 0))
     return found
 
 
@@ -54,8 +59,12 @@ def run_grid(
         processes: at work together; the figures do not depend on it.
         say: told of progress.
     """
+
+    def size(method: Method, _law: Law) -> int:
+        return min(method.simulations, simulations or method.simulations)
+
     with ProcessPoolExecutor(processes, initializer=_single_threaded) as pool:
-        cells = _done(pool, jobs(methods, simulations), say)
+        cells = _done(pool, jobs(methods, size), say)
         again = [cell for cell in cells.values() if _wants_more(cell, cells.values())]
         longer = _done(pool, _longer(again), say)
     for key, cell in longer.items():

@@ -9,9 +9,11 @@ from benchmarks.validation.claims import Claim, near
 from benchmarks.validation.laws import ClicksPerView, Normal, Poisson
 from experiments.statistics import multiplicity, proportions, srm
 from experiments.statistics.aggregates import CrossMoments, Moments
+from experiments.statistics.dunnett import dunnett
 from experiments.statistics.means import welch
 from experiments.statistics.numeric import FloatArray
 from experiments.statistics.ratios import ratio_difference
+from experiments.statistics.simultaneous import adjust_family
 
 ALARM = 0.001
 ALPHA = 0.05
@@ -132,3 +134,63 @@ def _family(
         columns.append(proportions.difference(events, 5_000, more, 5_000).p_value)
     null = np.repeat(np.arange(EACH) >= changed, 4)
     return np.stack(columns, axis=1), null
+
+
+def one_control_for_several(
+    generator: np.random.Generator, simulations: int
+) -> list[Claim]:
+    """Dunnett with four treatments: any false find, any interval wrong, and power."""
+    shape = (simulations, 5)
+    noise = generator.standard_normal(shape) / np.sqrt(200)
+    m2 = generator.chisquare(199, shape)
+    effect = np.array([0.0, 0.1, 0.1, 0.1, 0.1])
+    flat = Moments(np.full(shape, 200.0), 1 + noise, m2, np.asarray(0.0))
+    got = dunnett(flat, alpha=ALPHA)
+    moved = dunnett(Moments(flat.count, flat.mean + effect, m2, flat.m3), alpha=ALPHA)
+    wrong = (moved.lower > effect[1:]) | (moved.upper < effect[1:])
+    low, high = near(ALPHA, simulations)
+    return [
+        Claim(
+            "Four treatments, one control (Dunnett)",
+            name,
+            rate,
+            low,
+            high,
+            simulations,
+            "dunnett",
+        )
+        for name, rate in (
+            ("any false find", float((got.p_value < ALPHA).any(axis=1).mean())),
+            ("any interval leaves its truth out", float(wrong.any(axis=1).mean())),
+        )
+    ]
+
+
+def selected_intervals(generator: np.random.Generator, simulations: int) -> list[Claim]:
+    """FCR intervals of the cells that Benjamini-Hochberg selects, 20 metrics."""
+    truth = np.repeat([0.0, 0.15, 0.3], [10, 5, 5])
+    shape = (simulations, truth.size)
+    noise = generator.standard_normal((2, *shape)) / np.sqrt(200)
+    m2 = generator.chisquare(199, (2, *shape))
+    count = np.full(shape, 200.0)
+    arms = [
+        Moments(count, mean + noise[i], m2[i], np.asarray(0.0))
+        for i, mean in enumerate((np.zeros(20), truth))
+    ]
+    missed = np.zeros(simulations)
+    for i in range(simulations):
+        single = welch(arms[0][i], arms[1][i], alpha=ALPHA)
+        (got,) = adjust_family(single, method="benjamini_hochberg", alpha=ALPHA)
+        wrong = got.selected & ((got.lower > truth) | (got.upper < truth))
+        missed[i] = wrong.sum() / max(int(got.selected.sum()), 1)
+    return [
+        Claim(
+            "Twenty metrics, the selected ones shown with intervals",
+            "FCR: false share of the intervals shown",
+            float(missed.mean()),
+            0.0,
+            0.055,
+            simulations,
+            "simultaneous",
+        )
+    ]

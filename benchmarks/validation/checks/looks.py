@@ -10,7 +10,7 @@ from benchmarks.validation.claims import Claim, near
 from benchmarks.validation.laws import Correlated, Normal
 from experiments.statistics import proportions
 from experiments.statistics.aggregates import CrossMoments, Moments
-from experiments.statistics.always_valid import AlwaysValid
+from experiments.statistics.always_valid import AlwaysValid, always_valid
 from experiments.statistics.comparison import Comparison
 from experiments.statistics.covariates import adjust, adjusted_difference
 from experiments.statistics.guardrails import (
@@ -21,7 +21,7 @@ from experiments.statistics.guardrails import (
 from experiments.statistics.means import welch
 from experiments.statistics.numeric import FloatArray
 from experiments.statistics.ratios import ratio_difference, ratio_lift
-from experiments.statistics.sequential import Look, always_valid
+from experiments.statistics.sequential import Look
 
 ALPHA = 0.05
 LOOKS = 1_000

@@ -11,12 +11,12 @@ import pytest
 
 from benchmarks.peers import Answers, Question, Tool, ask
 from experiments.statistics.aggregates import CrossMoments, Moments
+from experiments.statistics.always_valid import always_valid
 from experiments.statistics.comparison import Comparison
 from experiments.statistics.covariates import adjust, adjusted_difference
 from experiments.statistics.means import welch
 from experiments.statistics.ratios import ratio_difference
 from experiments.statistics.relative import delta, log_delta
-from experiments.statistics.sequential import always_valid
 
 pytestmark = pytest.mark.peers
 
