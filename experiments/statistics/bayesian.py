@@ -90,6 +90,7 @@ class NormalPrior:
         standard_errors: ArrayLike,
         *,
         method: PriorMethod = "marginal_likelihood",
+        centre: float | None = None,
     ) -> "NormalPrior":
         """Learn the prior from past experiments: all of them, not only the winners.
 
@@ -100,6 +101,7 @@ class NormalPrior:
             estimates: effects of past experiments on one metric and scale.
             standard_errors: theirs.
             method: "moments" is DerSimonian and Laird's closed form.
+            centre: the prior's mean if stated, such as 0; learnt by default.
 
         Raises:
             StatisticsError: fewer than five usable experiments, an unknown method, or,
@@ -114,29 +116,45 @@ class NormalPrior:
                 f"got {effect.size}"
             )
         if method == "moments":
-            spread = float(random_effects(effect, error).between) ** 0.5
+            spread = _spread_by_moments(effect, error, centre)
         elif method == "marginal_likelihood":
-            spread = _likeliest_spread(effect, error)
+            spread = _likeliest_spread(effect, error, centre)
         else:
             raise StatisticsError(
                 f'method must be "marginal_likelihood" or "moments", got {method!r}'
             )
         weight = 1 / (error**2 + spread**2)
-        mean = float((weight * effect).sum() / weight.sum())
+        mean = (weight * effect).sum() / weight.sum() if centre is None else centre
         name = method.replace("_", " ")
-        return cls(mean, spread, f"{effect.size} past experiments, {name}")
+        return cls(float(mean), spread, f"{effect.size} past experiments, {name}")
 
 
-def _likeliest_spread(effect: FloatArray, error: FloatArray) -> float:
+def _spread_by_moments(
+    effect: FloatArray, error: FloatArray, centre: float | None
+) -> float:
+    """Return the spread at which the weighted squares are what they should be."""
+    if centre is None:
+        return float(np.sqrt(random_effects(effect, error).between))
+    weight = 1 / error**2
+    excess = (weight * (effect - centre) ** 2).sum() - effect.size
+    return float(max(float(excess / weight.sum()), 0.0) ** 0.5)
+
+
+def _likeliest_spread(
+    effect: FloatArray, error: FloatArray, centre: float | None
+) -> float:
     """Return the spread that maximises the penalised marginal likelihood."""
-    most = float(np.ptp(effect) + error.max())
+    away = effect - (effect.mean() if centre is None else centre)
+    most = float(2 * np.abs(away).max() + error.max())
     grid = most * np.logspace(-6, 1, 141)
     for _ in range(4):
         weight = 1 / (error**2 + grid[:, None] ** 2)
         total = weight.sum(axis=1)
-        mean = (weight * effect).sum(axis=1) / total
-        squares = (weight * (effect - mean[:, None]) ** 2).sum(axis=1)
-        log = 0.5 * (np.log(weight).sum(axis=1) - np.log(total) - squares)
+        mean = (weight * away).sum(axis=1) / total if centre is None else 0 * total
+        squares = (weight * (away - mean[:, None]) ** 2).sum(axis=1)
+        log = 0.5 * (np.log(weight).sum(axis=1) - squares)
+        if centre is None:
+            log -= 0.5 * np.log(total)
         best = int(np.argmax(log + np.log(grid)))
         ends = grid[max(best - 1, 0)], grid[min(best + 1, grid.size - 1)]
         grid = np.linspace(*ends, 61)

@@ -42,8 +42,7 @@ from experiments.statistics.numeric import (
     quiet,
 )
 
-_FACTOR = np.arange(-56, 57) / 8
-_FACTOR_WEIGHT = np.exp(-(_FACTOR**2) / 2) / np.exp(-(_FACTOR**2) / 2).sum()
+_FARTHEST, _FINEST = 7.0, 1 / 64
 _STOPS = np.array([-7.0, -3.5, -1.5, 0.0, 1.5, 3.5, 7.0])
 _NODE, _NODE_WEIGHT = np.polynomial.legendre.leggauss(8)
 _CELLS = 32
@@ -211,13 +210,31 @@ def _integrated(
     return chances.reshape(shape), losses.reshape(shape)
 
 
+def _factor(loading: FloatArray) -> tuple[FloatArray, FloatArray]:
+    """Return values of the common factor and their weights.
+
+    The trapezoidal rule errs by exp(-2 pi^2 (width / step)^2), here 1e-9, where the
+    width is that of the sharpest product of normal curves.
+
+    Args:
+        loading: common over own errors, shape (cell, treatment).
+    """
+    sharpest = (loading**2).sum(axis=-1).max(initial=0.0)
+    step = max(1 / np.sqrt(1 + sharpest), _FINEST)
+    most = np.ceil(_FARTHEST / step)
+    factor = np.arange(-most, most + 1) * step
+    weight = np.exp(-(factor**2) / 2)
+    return factor, weight / weight.sum()
+
+
 @quiet
 def _block(
     mean: FloatArray, own: FloatArray, common: FloatArray
 ) -> tuple[FloatArray, FloatArray]:
     """Integrate a few cells; arrays are (cell, factor, treatment, panel, node)."""
     usable = ~np.isnan(mean)
-    centre = np.where(usable, mean, 0.0)[:, None] + common[:, None] * _FACTOR[:, None]
+    factor, chance = _factor(np.where(usable, divide(common, own), 0.0))
+    centre = np.where(usable, mean, 0.0)[:, None] + common[:, None] * factor[:, None]
     width = np.where(usable, own, 1.0)[:, None]
     stops = np.maximum(centre[..., None] + width[..., None] * _STOPS, 0.0)
     stops = np.where(usable[:, None, :, None], stops, 0.0)
@@ -234,11 +251,12 @@ def _block(
     weight = half * _NODE_WEIGHT
 
     def whole(values: FloatArray) -> FloatArray:
-        return np.einsum("f,cfv->cv", _FACTOR_WEIGHT, (values * weight).sum((-1, -2)))
+        inner = (values * weight).sum(axis=(-1, -2))
+        return np.asarray(np.einsum("f,cfv->cv", chance, inner))
 
     none_better = special.log_ndtr(-centre / width)
     none_better = np.exp(np.where(usable[:, None], none_better, 0.0).sum(axis=-1))
-    control = none_better @ _FACTOR_WEIGHT
+    control = chance @ none_better.T
     control_loss = whole(-np.expm1(log.sum(axis=2, keepdims=True)))
     spread = np.sqrt(own**2 + common**2)
     below = spread * shortfall(divide(mean, spread))

@@ -80,8 +80,8 @@ def beta_binomial(
     return BestVariant(
         estimate=shown(a / total),
         standard_error=shown(np.sqrt(a * b / (total + 1)) / total),
-        lower=shown(special.betaincinv(a, b, level / 2)),
-        upper=shown(special.betainccinv(a, b, level / 2)),
+        lower=shown(np.asarray(special.betaincinv(a, b, level / 2), np.float64)),
+        upper=shown(np.asarray(special.betainccinv(a, b, level / 2), np.float64)),
         probability_better=np.where(usable[..., :1], shown(over), np.nan),
         probability_best=shown(chances),
         expected_loss=shown(losses),
@@ -127,12 +127,13 @@ def _integrated(
     if swap:
         a, b = b, a
     shape, variants = a.shape, a.shape[-1]
-    rows = [array.reshape(-1, variants) for array in (a, b, usable)]
-    found = np.empty((3, len(rows[0]), variants))
+    a, b = a.reshape(-1, variants), b.reshape(-1, variants)
+    there = usable.reshape(-1, variants)
+    found = np.empty((3, len(a), variants))
     # Blocks bound the memory: every cell has some hundred nodes a variant.
-    for at in range(0, len(rows[0]), _CELLS):
+    for at in range(0, len(a), _CELLS):
         part = slice(at, at + _CELLS)
-        found[:, part] = _block(rows[0][part], rows[1][part], rows[2][part])
+        found[:, part] = _block(a[part], b[part], there[part])
     chances, over, losses = found.reshape(3, *shape)
     return chances, over, losses
 

@@ -5,7 +5,12 @@ Money of few buyers under a 90/10 split breaks Welch's tails. The studentised in
 percentile interval is an option. Interval and p-value count the same replicates: the
 p-value is the smallest alpha whose interval excludes no effect, and never smaller than
 2 / (replicates + 1). The lift inverts the same studentised statistic for every possible
-lift (Fieller's idea), so it agrees with the difference.
+lift (Fieller's idea), so it agrees with the difference; on the log scale it is an
+option for positive metrics that comes nearer to its stated error. Measured at 5 % with
+9,000 and 1,000 units, one in twenty a buyer of a log-normal sum, 10,000 tests: Welch
+7.2 % (6.6 in one tail), studentised 6.3 % (4.1), log 5.5 % (3.4). Where the replicates
+of a mean are themselves skewed by more than 0.2 the cell carries `skew_warning`: too
+few units hold the metric for any of these.
 
 References:
     Efron and Tibshirani (1993), "An introduction to the bootstrap", 12.5 (bootstrap-t),
@@ -17,12 +22,13 @@ References:
     (bootstrap of Fieller's statistic).
 """
 
-from dataclasses import dataclass
-from typing import Literal, TypeAlias
+from dataclasses import dataclass, replace
+from typing import Literal, TypeAlias, get_args
 
 import numpy as np
 from numpy.typing import ArrayLike
 
+from experiments.statistics.aggregates import Moments
 from experiments.statistics.comparison import (
     Comparison,
     Level,
@@ -32,6 +38,7 @@ from experiments.statistics.comparison import (
     statuses,
 )
 from experiments.statistics.numeric import (
+    BoolArray,
     FloatArray,
     StatisticsError,
     bisect,
@@ -43,6 +50,10 @@ from experiments.statistics.ratios import linearised
 from experiments.statistics.replicates import ReplicateSums
 
 Kind: TypeAlias = Literal["studentised", "percentile"]
+LiftKind: TypeAlias = Literal["studentised", "percentile", "log"]
+
+TOO_SKEWED = 0.2
+"""Skewness of a mean's replicates above which the cell is flagged."""
 
 _NO_EFFECT = np.asarray(np.pi / 4)
 _HALVINGS = 50
@@ -71,7 +82,7 @@ def bootstrap_difference(
             too few replicates for the level.
     """
     pair = _Pair.of(control, treatment)
-    level, rank = _level(pair, alpha, quantile, kind)
+    level, rank = _level(pair, alpha, quantile, kind, Kind)
     if kind == "percentile":
         effects = pair.treatment - pair.control
         return _percentile(pair, level, rank, effects, "absolute")
@@ -86,7 +97,7 @@ def bootstrap_lift(
     control: ReplicateSums,
     treatment: ReplicateSums,
     *,
-    kind: Kind = "studentised",
+    kind: LiftKind = "studentised",
     alpha: ArrayLike = 0.05,
     quantile: Quantile = None,
 ) -> Comparison:
@@ -95,7 +106,8 @@ def bootstrap_lift(
     Args:
         control: the control's sums, any shape.
         treatment: the treatment's, broadcast against the control.
-        kind: of the interval.
+        kind: of the interval; "log" studentises the log of the ratio, with a p-value of
+            its own, and needs both values positive.
         alpha: two-sided error over all looks.
         quantile: one look of a sequential plan, as in `means.welch`.
 
@@ -104,7 +116,9 @@ def bootstrap_lift(
             too few replicates for the level.
     """
     pair = _Pair.of(control, treatment)
-    level, rank = _level(pair, alpha, quantile, kind)
+    level, rank = _level(pair, alpha, quantile, kind, LiftKind)
+    if kind == "log":
+        return _log_lift(pair, level, rank)
     if kind == "percentile":
         effects = divide(pair.treatment - pair.control, np.abs(pair.control))
         return _percentile(pair, level, rank, effects, "relative")
@@ -208,19 +222,15 @@ class _Pair:
         control = self.control - self.plain_control[..., None]
         gap = self.sign[..., None] * (c * treatment - s * control)
         noise = c * c * self.u_treatment_replicates + s * s * self.u_control_replicates
-        flat = np.where(gap == 0, 0.0, np.copysign(np.inf, gap))
-        draws = np.where(noise > 0, gap / np.sqrt(noise), flat)
-        return np.where(np.isnan(gap) | np.isnan(noise), np.nan, draws)
+        return _standardised(gap, noise)
 
 
 def _level(
-    pair: _Pair, alpha: ArrayLike, quantile: Quantile, kind: str
+    pair: _Pair, alpha: ArrayLike, quantile: Quantile, kind: str, kinds: object
 ) -> tuple[Level, FloatArray]:
     """Return the level and how many replicates lie outside each end, plus one."""
-    if kind not in {"studentised", "percentile"}:
-        raise StatisticsError(
-            f'kind must be "studentised" or "percentile", got {kind!r}'
-        )
+    if kind not in get_args(kinds):
+        raise StatisticsError(f"kind must be one of {get_args(kinds)}, got {kind!r}")
     level = Level.resolve(alpha, quantile)
     replicates = pair.control.shape[-1]
     # Strictly inside, so that the interval excludes zero exactly when p < alpha.
@@ -255,7 +265,7 @@ def _p_value(draws: FloatArray, point: FloatArray) -> FloatArray:
     low = (~(draws > point[..., None])).sum(axis=-1)
     high = (~(draws < point[..., None])).sum(axis=-1)
     p_value = 2 * (np.minimum(low, high) + 1) / (draws.shape[-1] + 1)
-    return np.minimum(p_value, 1.0)
+    return np.asarray(np.minimum(p_value, 1.0))
 
 
 def _percentile(
@@ -267,24 +277,61 @@ def _percentile(
     squares = np.where(known, (effects - centre[..., None]) ** 2, 0.0).sum(axis=-1)
     error = np.sqrt(divide(squares, count - 1))
     ends = _ends(effects, rank)
-    return _comparison(pair, level, "percentile", scale, (error, *ends), effects)
+    p_value = _p_value(effects, np.zeros(error.shape))
+    return _comparison(pair, level, "percentile", scale, (error, *ends), p_value)
+
+
+@quiet
+def _log_lift(pair: _Pair, level: Level, rank: FloatArray) -> Comparison:
+    """Studentise the log of treatment over control, whose skew is less."""
+    a, b = pair.plain_control, pair.plain_treatment
+    positive = (a > 0) & (b > 0)
+    log = np.log(np.where(positive, divide(b, a), np.nan))
+    error = np.sqrt(divide(pair.u_control, a**2) + divide(pair.u_treatment, b**2))
+    top, bottom = pair.treatment, pair.control
+    known = (top > 0) & (bottom > 0)
+    gap = np.log(np.where(known, divide(top, bottom), np.nan)) - log[..., None]
+    noise = divide(pair.u_control_replicates, bottom**2)
+    draws = _standardised(gap, noise + divide(pair.u_treatment_replicates, top**2))
+    low, high = _ends(draws, rank)
+    ratio = np.exp(log)
+    lower, upper = ratio * np.exp(-high * error) - 1, ratio * np.exp(-low * error) - 1
+    figures = ratio * error, np.where(positive, lower, np.nan), upper
+    p_value = _p_value(draws, divide(log, error))
+    result = _comparison(pair, level, "log", "relative", figures, p_value)
+    status = result.status.copy()
+    status[~positive & (pair.count > 1)] = Status.DEGENERATE
+    return replace(
+        result, status=status, p_value=np.where(positive, result.p_value, np.nan)
+    )
+
+
+def _standardised(gap: FloatArray, noise: FloatArray) -> FloatArray:
+    """Return gap over the root of noise; NaN where unknown, infinite without noise."""
+    flat = np.where(gap == 0, 0.0, np.copysign(np.inf, gap))
+    draws = np.where(noise > 0, divide(gap, np.sqrt(noise)), flat)
+    return np.where(np.isnan(gap) | np.isnan(noise), np.nan, draws)
+
+
+@quiet
+def _skewed(draws: FloatArray) -> BoolArray:
+    """Where a mean's replicates are skewed, so that it is far from normal."""
+    return np.asarray(np.abs(Moments.from_units(draws).skewness) > TOO_SKEWED)
 
 
 def _comparison(
     pair: _Pair,
     level: Level,
-    kind: Kind,
+    kind: LiftKind,
     scale: Scale,
     figures: tuple[FloatArray, FloatArray, FloatArray],
-    effects: FloatArray | None = None,
+    p_value: FloatArray | None = None,
 ) -> Comparison:
     """Put error and ends together with the p-value of the same replicates."""
     error, lower, upper = figures
     plain = pair.error(_NO_EFFECT)
-    if effects is None:
+    if p_value is None:
         p_value = _p_value(pair.replicates(_NO_EFFECT), pair.statistic(_NO_EFFECT))
-    else:
-        p_value = _p_value(effects, np.zeros(plain.shape))
     estimate = pair.effect
     if scale == "relative":
         estimate = divide(estimate, np.abs(pair.plain_control))
@@ -309,6 +356,7 @@ def _comparison(
                 unbounded,
                 Status.UNBOUNDED if scale == "relative" else Status.NOT_ENOUGH_DATA,
             ),
+            (_skewed(pair.control) | _skewed(pair.treatment), Status.SKEW_WARNING),
         ),
         method=f"Poisson bootstrap, {kind}" + level.label,
         scale=scale,

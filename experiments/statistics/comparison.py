@@ -208,7 +208,8 @@ _ARRAYS = (
 
 def statuses(shape: tuple[int, ...], *rules: tuple[BoolArray, Status]) -> StatusArray:
     """Return `OK` everywhere but where a rule holds; earlier rules win."""
-    result = np.full(shape, Status.OK, dtype=object)
+    result = np.empty(shape, dtype=object)
+    result.fill(Status.OK)  # np.full would turn the member into a plain string
     for condition, status in reversed(rules):
         result[np.broadcast_to(condition, shape)] = status
     return result

@@ -166,7 +166,8 @@ def optimised(
 
     Raises:
         StatisticsError: a length below 1, an unknown credit, an empty ranking, more
-            than 4,096 possible lists, or lists that cannot be balanced.
+            than 4,096 possible lists, or a ranking that repeats an item so that no
+            balance exists.
     """
     depth = min(len(control), len(treatment))
     rankings = (control[:depth], treatment[:depth])
@@ -244,7 +245,9 @@ def _most_sensitive(lead: FloatArray) -> FloatArray:
         method="highs",
     )
     if not found.success:
-        raise StatisticsError("rankings cannot be balanced; use team_draft")
+        raise StatisticsError(
+            "rankings cannot be balanced, as one repeats an item; use team_draft"
+        )
     chosen = np.maximum(np.asarray(found.x), 0.0)
     return np.asarray(chosen / chosen.sum())
 

@@ -33,7 +33,7 @@ from typing import Literal, TypeAlias, get_args
 import numpy as np
 from numpy.typing import ArrayLike
 
-from experiments.statistics.aggregates import CrossMoments, Moments
+from experiments.statistics.aggregates import Moments
 from experiments.statistics.comparison import (
     Comparison,
     Status,
@@ -41,6 +41,7 @@ from experiments.statistics.comparison import (
     statuses,
 )
 from experiments.statistics.grouping import IntArray, group_sums, numbered
+from experiments.statistics.means import too_skewed
 from experiments.statistics.numeric import (
     BoolArray,
     FloatArray,
@@ -55,7 +56,6 @@ from experiments.statistics.numeric import (
     student_quantile,
     student_tail,
 )
-from experiments.statistics.ratios import linearised
 
 Estimator: TypeAlias = Literal["ips", "snips", "clipped", "dr", "switch"]
 
@@ -215,8 +215,8 @@ class LoggedRounds:
         """Diagnostics of the weights."""
         weight = self.weight
         rounds = np.asarray(weight.shape[-1], dtype=np.float64)
-        error = np.sqrt(_mean(self, weight, np.ones_like(weight)).standard_error2)
         mean = divide(weight.sum(axis=-1), rounds)
+        error = np.sqrt(_noise(self, weight - mean[..., None]).standard_error2)
         size = divide(weight.sum(axis=-1) ** 2, (weight**2).sum(axis=-1))
         size = np.where(np.isfinite(size), size, 0.0)
         slack = np.fmax(WEIGHT_SLACK, normal_quantile(_WEIGHT_ALPHA / 2) * error)
@@ -262,17 +262,17 @@ def policy_value(
     """
     error = check_open("alpha", alpha)
     top, bottom = _columns(rounds, estimator, threshold)
-    mean = _mean(rounds, top, bottom)
-    spread = np.sqrt(mean.standard_error2)
-    df = mean.count - 1
+    value, pull = _value(top, bottom)
+    noise = _noise(rounds, pull)
+    spread, df = np.sqrt(noise.standard_error2), noise.count - 1
     half = student_quantile(error / 2, df) * spread
     overlap = rounds.overlap
-    status, shown = _verdict(overlap, mean.mean, half)
+    status, shown = _verdict(overlap, value, half, noise)
     return PolicyValue(
-        estimate=np.where(mean.count > 0, mean.mean, np.nan),
+        estimate=value,
         standard_error=np.where(shown, spread, np.nan),
-        lower=np.where(shown, mean.mean - half, np.nan),
-        upper=np.where(shown, mean.mean + half, np.nan),
+        lower=np.where(shown, value - half, np.nan),
+        upper=np.where(shown, value + half, np.nan),
         degrees_of_freedom=df,
         status=status,
         overlap=overlap,
@@ -305,19 +305,14 @@ def policy_lead(
     """
     level = check_open("alpha", alpha)
     top, bottom = _columns(rounds, estimator, threshold)
-    value = divide(top.sum(axis=-1), bottom.sum(axis=-1))
-    count = float(rounds.reward.shape[-1])
-    logged = divide(rounds.reward.sum(axis=-1), count)
-    # Each round's pull on the two values; their difference keeps the covariance.
-    pull = divide(
-        top - value[..., None] * bottom, divide(bottom.sum(axis=-1), count)[..., None]
-    )
-    pull = pull - (rounds.reward - logged[..., None])
-    noise = _mean(rounds, pull, np.ones_like(pull))
+    value, pull = _value(top, bottom)
+    logged, pull_logged = _value(rounds.reward, np.ones_like(rounds.reward))
+    # The difference of the pulls keeps the covariance of the two values.
+    noise = _noise(rounds, pull - pull_logged)
     estimate, spread = value - logged, np.sqrt(noise.standard_error2)
     df = noise.count - 1
     half = student_quantile(level / 2, df) * spread
-    status, shown = _verdict(rounds.overlap, estimate, half)
+    status, shown = _verdict(rounds.overlap, estimate, half, noise)
     p_value = 2 * student_tail(np.abs(divide(estimate, spread)), df)
     return Comparison(
         estimate=estimate,
@@ -362,18 +357,28 @@ def _columns(
     return weight * rounds.reward, weight if estimator == "snips" else ones
 
 
-def _mean(rounds: LoggedRounds, top: FloatArray, bottom: FloatArray) -> Moments:
-    """Return moments of sum(top) / sum(bottom), linearised over units."""
-    return linearised(
-        CrossMoments.from_units(rounds.summed(top), rounds.summed(bottom))
-    )
+def _value(top: FloatArray, bottom: FloatArray) -> tuple[FloatArray, FloatArray]:
+    """Return sum(top) / sum(bottom), and each round's pull on it (linearised)."""
+    value = divide(top.sum(axis=-1), bottom.sum(axis=-1))
+    mean = divide(bottom.sum(axis=-1), float(bottom.shape[-1]))
+    return value, divide(top - value[..., None] * bottom, mean[..., None])
+
+
+def _noise(rounds: LoggedRounds, pull: FloatArray) -> Moments:
+    """Return moments over units whose mean is that of the pulls over rounds."""
+    by_unit = rounds.summed(pull)
+    return Moments.from_units(by_unit * divide(by_unit.shape[-1], pull.shape[-1]))
 
 
 def _verdict(
-    overlap: Overlap, estimate: FloatArray, half: FloatArray
+    overlap: Overlap, estimate: FloatArray, half: FloatArray, noise: Moments
 ) -> tuple[StatusArray, BoolArray]:
     """Return the status of each cell, and where its interval may be shown."""
     known = np.isfinite(estimate) & np.isfinite(half) & (half > 0)
     fine = np.asarray(overlap.status == Status.OK)
-    own = statuses(known.shape, (~known, Status.DEGENERATE))
+    own = statuses(
+        known.shape,
+        (~known, Status.DEGENERATE),
+        (too_skewed(noise), Status.SKEW_WARNING),
+    )
     return np.where(fine, own, overlap.status), np.asarray(fine & known)

@@ -124,8 +124,10 @@ def sign_test(
 ) -> Comparison:
     """Test Delta by the exact sign test, with the interval inverted from it.
 
-    Ties say nothing of the direction: test and interval are conditional on their
-    number, and the interval of the share of wins among the untied is carried to Delta.
+    Delta is the share of users with a preference times the lead among those. The
+    interval of the lead is the inverted sign test, that of the share Clopper and
+    Pearson's; Delta's holds every product of the two. Whether it excludes zero hangs on
+    the lead alone, so it agrees with the test; its coverage is at least nominal.
 
     Args:
         preferences: the votes.
@@ -139,18 +141,16 @@ def sign_test(
     wins, losses = preferences.wins, preferences.losses
     untied = wins + losses
     users = untied + preferences.ties
-    tail = level.nominal / 2
-    low = np.where(wins > 0, special.betaincinv(wins, losses + 1, tail), 0.0)
-    high = np.where(losses > 0, special.betainccinv(wins + 1, losses, tail), 1.0)
+    low, high = _clopper_pearson(wins, losses, level.nominal / 2)
+    fewest, most = _clopper_pearson(untied, preferences.ties, level.nominal / 2)
     at_least = np.where(wins > 0, special.betainc(wins, losses + 1, 0.5), 1.0)
     at_most = np.where(losses > 0, special.betainc(losses, wins + 1, 0.5), 1.0)
     p_value = np.minimum(1.0, 2 * np.minimum(at_least, at_most))
-    share = divide(untied, users)
     return Comparison(
         estimate=divide(wins - losses, 2 * users),
         standard_error=np.sqrt(preferences.votes.standard_error2),
-        lower=share * (low - 0.5),
-        upper=share * (high - 0.5),
+        lower=(low - 0.5) * np.where(low > 0.5, fewest, most),
+        upper=(high - 0.5) * np.where(high < 0.5, fewest, most),
         p_value=level.p_of(np.asarray(np.where(users > 0, p_value, np.nan))),
         degrees_of_freedom=np.asarray(np.inf),
         status=statuses(
@@ -162,6 +162,15 @@ def sign_test(
         scale="absolute",
         alpha=level.alpha,
     )
+
+
+def _clopper_pearson(
+    hits: FloatArray, misses: FloatArray, tail: FloatArray
+) -> tuple[FloatArray, FloatArray]:
+    """Return the exact interval of a proportion, ``tail`` outside at each end."""
+    low = np.where(hits > 0, special.betaincinv(hits, misses + 1, tail), 0.0)
+    high = np.where(misses > 0, special.betainccinv(hits + 1, misses, tail), 1.0)
+    return low, high
 
 
 def vote_test(

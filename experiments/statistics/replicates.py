@@ -206,7 +206,7 @@ class ReplicateSums:
     @property
     def replicates(self) -> int:
         """How many replicates there are."""
-        return self.resampled.count.shape[-1]
+        return int(self.resampled.count.shape[-1])
 
 
 @quiet

@@ -110,7 +110,7 @@ def prior_from(estimates: ArrayLike, standard_errors: ArrayLike) -> Prior:
     variance = bisect(
         lambda v: np.asarray((e**2 / (s**2 + v)).sum() - e.size),
         np.asarray(0.0),
-        np.asarray(float(e.size)),
+        np.asarray(1.0),
     )
     noise = (e**2 / s**2).sum() <= e.size
     return Prior(0.0 if noise else float(variance) * unit**2, float(e.size))

@@ -78,7 +78,7 @@ def test_where_less_is_better_chances_and_losses_change_sides() -> None:
 @pytest.mark.parametrize("z", [-3.0, 0.0, 1.0, 5.0, 30.0])
 def test_the_shortfall_equals_its_integral_far_into_the_tail(z: float) -> None:
     def integrand(x: float) -> float:
-        return x * np.exp(-(x * x) / 2 - x * z)
+        return float(x * np.exp(-(x * x) / 2 - x * z))
 
     tail = integrate.quad(integrand, 0, 60 if z > -1 else 40)[0]
     wanted = tail * stats.norm.pdf(z)
@@ -110,6 +110,16 @@ def test_peeking_at_a_flat_posterior_errs_far_more_often_than_it_says() -> None:
         effect(paths / looks, 1 / np.sqrt(np.broadcast_to(looks, (2000, 20))))
     )
     assert float((result.probability_better > 0.975).any(axis=1).mean()) > 0.1
+
+
+@pytest.mark.parametrize("method", ["marginal_likelihood", "moments"])
+def test_a_prior_may_be_centred_where_one_likes(method: str) -> None:
+    generator = np.random.default_rng(4)
+    error = generator.uniform(0.01, 0.03, 400)
+    past = generator.normal(0.0, np.hypot(0.02, error))
+    prior = NormalPrior.from_experiments(past, error, method=method, centre=0.0)  # type: ignore[arg-type]  # a name
+    assert prior.mean == 0.0
+    assert prior.standard_deviation == pytest.approx(0.02, rel=0.1)
 
 
 @pytest.mark.parametrize("method", ["marginal_likelihood", "moments"])

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from numpy.typing import ArrayLike
 from scipy import stats
 
 from experiments.statistics.aggregates import Moments
@@ -15,7 +16,7 @@ from experiments.statistics.numeric import FloatArray, StatisticsError
 from experiments.statistics.relative import fieller
 
 
-def arm(count: object, mean: object, variance: object = 1.0) -> Moments:
+def arm(count: ArrayLike, mean: ArrayLike, variance: ArrayLike = 1.0) -> Moments:
     n, m, v = np.broadcast_arrays(count, mean, variance)
     return Moments(n, m, v * (n - 1.0), np.full(n.shape, np.nan))
 
@@ -35,10 +36,15 @@ def exact(effects: Comparison, shared: FloatArray, sign: float) -> FloatArray:
     chances = []
     for best in range(4):
         gaps = np.delete(np.eye(4) - np.eye(4)[best], best, axis=0)
-        law = stats.multivariate_normal(
-            gaps @ mean, gaps @ covariance @ gaps.T, abseps=1e-6, releps=1e-6, seed=1
+        chance = stats.multivariate_normal.cdf(
+            np.zeros(3),
+            gaps @ mean,
+            gaps @ covariance @ gaps.T,
+            abseps=1e-6,
+            releps=1e-6,
+            rng=np.random.default_rng(best),
         )
-        chances.append(law.cdf(np.zeros(3)))
+        chances.append(float(chance))
     return np.array(chances)
 
 
@@ -95,19 +101,19 @@ def test_one_treatment_gives_the_closed_form() -> None:
 
 def test_chances_of_the_best_are_calibrated_when_truth_comes_from_the_prior() -> None:
     generator = np.random.default_rng(2)
-    truth = generator.normal(0.0, 0.05, (1000, 3))
-    means = generator.standard_normal((1000, 4)) / np.sqrt(500)
+    truth = generator.normal(0.0, 0.05, (4000, 2))
+    means = generator.standard_normal((4000, 3)) / np.sqrt(500)
     control = arm(500.0, 1 + means[:, 0])
     treatments = arm(500.0, 1 + truth + means[:, 1:])
     table = welch(control[:, None], treatments)
     result = best_variant(table, shared_error(control, table), NormalPrior(0.0, 0.05))
-    real = np.concatenate([np.zeros((1000, 1)), truth], axis=1)
+    real = np.concatenate([np.zeros((4000, 1)), truth], axis=1)
     chosen = result.probability_best.argmax(axis=1)
     won = float((chosen == real.argmax(axis=1)).mean())
     said = float(result.probability_best.max(axis=1).mean())
     assert won == pytest.approx(said, abs=0.02)
-    lost = (real.max(axis=1) - real[np.arange(1000), chosen]).mean()
-    expected = result.expected_loss[np.arange(1000), chosen].mean()
+    lost = (real.max(axis=1) - real[np.arange(4000), chosen]).mean()
+    expected = result.expected_loss[np.arange(4000), chosen].mean()
     assert float(lost) == pytest.approx(float(expected), rel=0.1)
 
 

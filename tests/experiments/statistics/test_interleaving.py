@@ -147,6 +147,8 @@ def test_wrong_lists_are_named() -> None:
         optimised((1,), (2,), 0)
     with pytest.raises(StatisticsError, match="more than 4096 lists"):
         optimised(range(40), range(100, 140), 20)
+    with pytest.raises(StatisticsError, match="one repeats an item"):
+        optimised((0, 0), (0, 1), 2)
     with pytest.raises(StatisticsError, match="'inverse' or 'linear'"):
         optimised((1,), (2,), 1, credit="cubic")  # type: ignore[arg-type]  # wrong
     with pytest.raises(StatisticsError, match=r"engagements must have shape"):

@@ -41,7 +41,8 @@ def test_open_bandit_gives_the_figures_computed_from_the_data() -> None:
     assert float(snips.estimate) == pytest.approx(0.0057398647, rel=1e-6)
     assert float(ips.overlap.mean_weight) == pytest.approx(0.9854355, rel=1e-6)
     assert float(ips.overlap.effective_size) == pytest.approx(2869.28, rel=1e-5)
-    assert ips.status == snips.status == Status.OK
+    # A few dozen clicks carry the value: readable, but approximate.
+    assert ips.status == snips.status == Status.SKEW_WARNING
     # What the policy earned when it was live.
     assert float(snips.lower) < 0.0069 < float(snips.upper)
 
@@ -92,7 +93,7 @@ def test_estimators_find_the_truth_and_cover_it() -> None:
     noise = {}
     for name in ESTIMATORS:
         result = policy_value(rounds, estimator=name)
-        assert (result.status == Status.OK).mean() > 0.99
+        assert np.isfinite(result.lower).mean() > 0.99
         noise[name] = float(result.estimate.var())
         error = (noise[name] / 1500) ** 0.5
         assert abs(float(result.estimate.mean()) - truth) < 2 * error + 1e-4
@@ -188,7 +189,8 @@ def test_any_log_gives_figures_or_a_status(
     assert agree(lead)
     assert known_or_marked(lead)
     value = policy_value(rounds, estimator=estimator)
-    assert np.isfinite(value.upper) == (value.status == Status.OK)
+    shown = value.status in (Status.OK, Status.SKEW_WARNING)
+    assert np.isfinite(value.upper) == shown
 
 
 def test_wrong_arguments_are_named() -> None:

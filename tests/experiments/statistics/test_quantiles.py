@@ -25,6 +25,20 @@ HIGH = 0.069  # upper 99.99 % binomial bound for 5 % and 2,000 draws
 rows = st.lists(st.integers(-300, 300).map(float), min_size=0, max_size=60)
 
 
+def built(
+    value: float, lower: float, upper: float, reach: float, indicators: CrossMoments
+) -> QuantileStatistics:
+    """A p90 from figures, as SQL would give them."""
+    return QuantileStatistics(
+        np.asarray(value),
+        np.asarray(lower),
+        np.asarray(upper),
+        np.asarray(0.9),
+        np.asarray(reach),
+        indicators,
+    )
+
+
 def published(
     units: int, value: float, lower: float, upper: float
 ) -> QuantileStatistics:
@@ -32,9 +46,7 @@ def published(
     m2 = 0.9 * 0.1 * (units - 1) ** 2 / units
     indicators = CrossMoments(*map(np.asarray, (units, 0.9, 1.0, m2, 0.0, 0.0)))
     reach = WINDOW * (0.9 * 0.1 / units) ** 0.5
-    return QuantileStatistics(
-        *map(np.asarray, (value, lower, upper, 0.9, reach)), indicators
-    )
+    return built(value, lower, upper, reach, indicators)
 
 
 CONTROL = published(11054, 7.157987489967789, 7.098780136176828, 7.217194843758751)
@@ -128,10 +140,8 @@ def test_two_passes_of_sums_give_what_rows_give() -> None:
     sums = CrossMoments.from_power_sums(
         3000, below.sum(), 3000, below.sum(), 3000, below.sum()
     )
-    built = QuantileStatistics(
-        *map(np.asarray, (value, lower, upper, 0.9, reach)), sums
-    )
-    assert float(built.standard_error) == pytest.approx(
+    summed = built(value, lower, upper, reach, sums)
+    assert float(summed.standard_error) == pytest.approx(
         float(direct.standard_error), rel=1e-3
     )
     assert float(window(sums)) == pytest.approx(reach, rel=1e-3)
@@ -171,6 +181,39 @@ def test_an_always_valid_boundary_widens_the_interval() -> None:
     assert float(watched.p_value) > float(fixed.p_value)
 
 
+def test_watching_a_quantile_all_the_time_keeps_the_error() -> None:
+    """25 looks at an A/A test of the median, from 100 rows a variant on."""
+    generator = np.random.default_rng(8)
+    arms = generator.lognormal(size=(2, 400, 1500))
+    ever = np.zeros(400, dtype=bool)
+    naive = np.zeros(400, dtype=bool)
+    for seen in np.geomspace(100, 1500, 25).astype(int):
+        a, b = (QuantileStatistics.from_units(x[:, :seen], level=0.5) for x in arms)
+        watched = quantile_difference(a, b, quantile=AlwaysValid(2 * seen, 0.05))
+        ever |= watched.p_value < 0.05
+        naive |= quantile_difference(a, b).p_value < 0.05
+    assert float(ever.mean()) < 0.05 + 3.9 * (0.05 * 0.95 / 400) ** 0.5
+    assert float(naive.mean()) > 0.15
+
+
+def test_single_precision_and_ten_billion_rows_are_accepted() -> None:
+    values = np.random.default_rng(9).lognormal(size=500).astype(np.float32)
+    single = QuantileStatistics.from_units(values, level=0.5)
+    double = QuantileStatistics.from_units(values.astype(np.float64), level=0.5)
+    assert float(single.standard_error) == float(double.standard_error)
+    n, reach = 1e10, WINDOW * (0.09 / 1e10) ** 0.5
+    sums = CrossMoments.from_power_sums(
+        10**10, 9 * 10**9, 10**10, 9 * 10**9, 10**10, 9 * 10**9
+    )
+    many = built(5.0, 5.0 - 1e-4, 5.0 + 1e-4, reach, sums)
+    more = built(5.1, 5.1 - 1e-4, 5.1 + 1e-4, reach, sums)
+    assert float(many.standard_error) == pytest.approx(1e-4 / WINDOW, rel=1e-6)
+    assert float(window(sums)) == pytest.approx(WINDOW * (0.09 / n) ** 0.5, rel=1e-6)
+    near = built(5.0025, 5.0025 - 1e-4, 5.0025 + 1e-4, reach, sums)
+    assert 0 < float(quantile_difference(many, near).p_value) < 1e-200
+    assert quantile_difference(many, more).status.item() is Status.OK
+
+
 @settings(deadline=None)
 @given(rows, rows, st.sampled_from([0.1, 0.5, 0.9]))
 def test_every_figure_is_finite_or_marked_and_nothing_warns(
@@ -208,6 +251,14 @@ def test_swapping_negates_and_scaling_scales(
         factor * float(there.estimate), rel=1e-9
     )
     assert float(large.p_value) == pytest.approx(float(there.p_value), rel=1e-6)
+
+
+def test_one_control_is_compared_with_many_treatments_at_once() -> None:
+    generator = np.random.default_rng(10)
+    control = QuantileStatistics.from_units(generator.lognormal(size=900), level=0.5)
+    many = QuantileStatistics.from_units(generator.lognormal(size=(3, 800)), level=0.5)
+    result = quantile_difference(control, many)
+    assert result.lower.shape == result.status.shape == (3,)
 
 
 def test_wrong_arguments_are_named() -> None:

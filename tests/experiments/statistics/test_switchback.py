@@ -230,5 +230,7 @@ def test_wrong_schedules_are_named() -> None:
     plan = schedule([0, 1], 2, 0)
     with pytest.raises(StatisticsError, match="shapes do not fit"):
         block_difference([1.0, 2.0], plan)
+    with pytest.raises(StatisticsError, match=r"outcome must have shape \(..., 1\)"):
+        block_difference([1.0, 2.0], schedule([1], 1, 0))
     with pytest.raises(StatisticsError, match="draws must be >= 2 / alpha, got 10"):
         randomisation_test(np.zeros(4), plan, rng=np.random.default_rng(0), draws=10)
