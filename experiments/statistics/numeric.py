@@ -165,3 +165,35 @@ def bisect(
         low = np.where(left, middle, low)
         high = np.where(left, high, middle)
     return 0.5 * (low + high)
+
+
+def rising_root(
+    function: Callable[[FloatArray], FloatArray],
+    low: FloatArray,
+    high: FloatArray,
+    *,
+    halvings: int = 30,
+) -> FloatArray:
+    """Return where a smooth function crosses zero upwards: halving, then chords.
+
+    Each of the four chords adds as many digits as the halvings found.
+
+    Args:
+        function: elementwise, negative left of the root, else positive.
+        low: left ends of the brackets.
+        high: right ends of the brackets.
+        halvings: how often to halve first.
+    """
+    for _ in range(halvings):
+        middle = 0.5 * (low + high)
+        right = function(middle) > 0
+        low, high = np.where(right, low, middle), np.where(right, middle, high)
+    at_low, at_high, point = function(low), function(high), low
+    for _ in range(4):
+        share = np.nan_to_num(at_low / (at_low - at_high), nan=0.5)
+        point = low + np.clip(share, 0.0, 1.0) * (high - low)
+        at = function(point)
+        right = at > 0
+        low, at_low = np.where(right, low, point), np.where(right, at_low, at)
+        high, at_high = np.where(right, point, high), np.where(right, at, at_high)
+    return point

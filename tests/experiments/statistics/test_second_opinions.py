@@ -69,7 +69,7 @@ def test_wilson_equals_scipy() -> None:
 def test_the_score_p_value_is_the_pooled_chi_square_with_its_correction() -> None:
     table = np.array([[48, 32], [56, 14]])
     other = stats.chi2_contingency(table, correction=False)
-    got = proportions.difference(48, 80, 56, 70)
+    got = proportions.score_difference(48, 80, 56, 70)
     z2 = float(other.statistic) * (150 - 1) / 150
     assert float(got.p_value) == pytest.approx(float(stats.chi2.sf(z2, 1)), rel=1e-9)
 
@@ -77,7 +77,7 @@ def test_the_score_p_value_is_the_pooled_chi_square_with_its_correction() -> Non
 def test_the_score_test_lies_between_the_exact_tests_on_a_small_table() -> None:
     """[[74, 31], [43, 32]]: Boschloo one-sided 0.035564 (SciPy documentation)."""
     table = np.array([[74, 31], [43, 32]])
-    got = proportions.difference(43, 75, 74, 105)
+    got = proportions.score_difference(43, 75, 74, 105)
     boschloo = stats.boschloo_exact(table, alternative="greater")
     assert boschloo.pvalue == pytest.approx(0.0355634, abs=1e-5)
     fisher = stats.fisher_exact(table, alternative="greater")
