@@ -11,7 +11,7 @@ from scipy import special
 from scipy.signal import lfilter
 
 from benchmarks.validation.arms import Arm, Law
-from experiments.statistics.aggregates import CrossMoments
+from experiments.statistics.aggregates import CrossMoments, Moments
 from experiments.statistics.clusters import cluster_totals
 from experiments.statistics.numeric import FloatArray
 from experiments.statistics.quantiles import QuantileStatistics
@@ -30,7 +30,7 @@ class Rows(Law):
     level: float = 0.9
     alike: float = 0.5
     block: int = 100
-    fewer: int = 300
+    fewer: int = 200
 
     @property
     def mean(self) -> float:
@@ -71,7 +71,7 @@ class ResampledRevenue(Law):
 
     buyers: float = 0.05
     block: int = 50
-    fewer: int = 100
+    fewer: int = 40
 
     @property
     def mean(self) -> float:
@@ -131,6 +131,34 @@ class Shops(Law):
 
 
 @dataclass(frozen=True)
+class Strata(Law):
+    """A normal metric (sd 1 within) whose level differs between five strata.
+
+    Units fall into the strata by chance; the lift is larger where the level is, so that
+    the effect differs between strata too.
+    """
+
+    continuous: bool = True
+    shares: tuple[float, ...] = (0.1, 0.15, 0.2, 0.25, 0.3)
+    levels: tuple[float, ...] = (0.2, 0.6, 1.0, 1.2, 1.3)
+
+    @property
+    def mean(self) -> float:
+        """The metric's true value in the control."""
+        return float(np.dot(self.shares, self.levels))
+
+    def draw(
+        self, generator: np.random.Generator, simulations: int, units: int, lift: float
+    ) -> Arm:
+        """Draw the units of each stratum, then its mean and squares, exactly."""
+        count = generator.multinomial(units, self.shares, simulations).astype(float)
+        noise = generator.standard_normal(count.shape)
+        mean = np.array(self.levels) * (1 + lift) + noise / np.sqrt(count)
+        m2 = generator.chisquare(np.maximum(count - 1, 1))
+        return Arm(units, Moments(count, mean, m2, np.zeros_like(m2)))
+
+
+@dataclass(frozen=True)
 class Blocks:
     """A switchback: outcome of each period, shape (simulation, period)."""
 
@@ -144,7 +172,7 @@ class Switchback(Law):
 
     symmetric: bool = True
     block: int = 1
-    fewer: int = 200
+    fewer: int = 100
     periods: int = 6
     burn_in: int = 2
     autocorrelation: float = 0.5

@@ -16,6 +16,7 @@ from benchmarks.validation.grouped import (
     ResampledRevenue,
     Rows,
     Shops,
+    Strata,
     Switchback,
 )
 from benchmarks.validation.laws import (
@@ -31,6 +32,7 @@ from experiments.statistics.aggregates import CrossMoments, Moments
 from experiments.statistics.bootstrap import bootstrap_difference, bootstrap_lift
 from experiments.statistics.clusters import cluster_difference, cluster_lift
 from experiments.statistics.comparison import Comparison
+from experiments.statistics.counts import rate_difference, rate_ratio
 from experiments.statistics.covariates import (
     Adjusted,
     adjust,
@@ -59,6 +61,12 @@ from experiments.statistics.regression import (
 )
 from experiments.statistics.relative import delta, fieller, log_delta
 from experiments.statistics.replicates import ReplicateSums
+from experiments.statistics.skewed import skew_corrected, skew_corrected_lift
+from experiments.statistics.stratification import (
+    stratified_difference,
+    stratified_lift,
+    stratify,
+)
 from experiments.statistics.switchback import block_difference
 
 Form = TypeVar("Form")
@@ -79,14 +87,17 @@ LAWS: tuple[Law, ...] = (
     Shops("shops", units=15),
     Switchback("switchback", units=30),
     Adaptive("adaptive shares", units=200),
-    Bernoulli("few units, 5 %", units=100, share=0.05, block=10_000, fewer=300),
-    Bernoulli("few events, 0.5 %", units=500, share=0.005, block=10_000, fewer=300),
+    Bernoulli("few units, 5 %", units=100, share=0.05, block=10_000, fewer=60),
+    Bernoulli("few events, 0.5 %", units=500, share=0.005, block=10_000, fewer=60),
+    Poisson("few counts", units=100, rate=0.1, block=10_000, fewer=60),
+    Strata("normal in five strata", units=200),
 )
 
 MEANS = ("normal", "Bernoulli 5 %", "Bernoulli 0.5 %", "Poisson")
 MONEY = ("zero-inflated log-normal",)
 QUANTILES = ("clustered quantile", "quantile of units")
 RESAMPLED = ("zero-inflated log-normal, resampled",)
+COUNTS = ("Poisson", "few counts")
 CONVERSION = ("Bernoulli 5 %", "Bernoulli 0.5 %", "few units, 5 %", "few events, 0.5 %")
 
 
@@ -153,6 +164,34 @@ METHODS: tuple[Method, ...] = (
         (*MEANS, *MONEY),
         on(Moments, log_delta),
         Bar.LABELLED,
+    ),
+    Method(
+        "skew-corrected, difference",
+        "skewed",
+        (*MEANS, *MONEY),
+        on(Moments, skew_corrected),
+    ),
+    Method(
+        "skew-corrected, lift",
+        "skewed",
+        (*MEANS, *MONEY),
+        on(Moments, skew_corrected_lift),
+    ),
+    Method(
+        "post-stratified, difference",
+        "stratification",
+        ("normal in five strata",),
+        lambda a, b, alpha: stratified_difference(
+            stratify(a[Moments], b[Moments]), alpha=alpha
+        ),
+    ),
+    Method(
+        "post-stratified, lift",
+        "stratification",
+        ("normal in five strata",),
+        lambda a, b, alpha: stratified_lift(
+            stratify(a[Moments], b[Moments]), alpha=alpha
+        ),
     ),
     Method(
         "proportion, difference",
@@ -251,6 +290,20 @@ METHODS: tuple[Method, ...] = (
             (a[Epochs].share, b[Epochs].share),
             alpha=alpha,
         ),
+    ),
+    Method(
+        "rate, difference",
+        "counts",
+        COUNTS,
+        lambda a, b, alpha: rate_difference(*_table(a, b), alpha=alpha),
+        Bar.UPPER,
+    ),
+    Method(
+        "rate, lift",
+        "counts",
+        COUNTS,
+        lambda a, b, alpha: rate_ratio(*_table(a, b), alpha=alpha),
+        Bar.UPPER,
     ),
     Method(
         "regression (Lin), difference",
