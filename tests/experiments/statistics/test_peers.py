@@ -12,9 +12,15 @@ import pytest
 from benchmarks.peers import Answers, Question, Tool, ask
 from experiments.statistics.aggregates import CrossMoments, Moments
 from experiments.statistics.always_valid import always_valid
+from experiments.statistics.bayesian import NormalPrior, posterior
 from experiments.statistics.comparison import Comparison
 from experiments.statistics.covariates import adjust, adjusted_difference
 from experiments.statistics.means import welch
+from experiments.statistics.quantiles import (
+    QuantileStatistics,
+    quantile_difference,
+    window,
+)
 from experiments.statistics.ratios import ratio_difference
 from experiments.statistics.relative import delta, log_delta
 
@@ -32,7 +38,21 @@ GBSTATS = (
     Question("mean", *MEANS, scale="relative"),
     Question("ratio", *RATIO),
     Question("cuped", *PRE_PERIOD),
-    Question("mean", *MEANS, scale="absolute", extra=(("tuning", 5_000.0),)),
+    Question("mean", *MEANS, extra=(("tuning", 5_000.0),)),
+    Question("proportion", (28, 14), (30, 16), scale="relative"),
+    Question(
+        "mean",
+        (100, 1002.25, 10055.0),
+        (105, 1111.5, 11779.0),
+        scale="relative",
+        extra=(("prior_mean", 0.1), ("prior_variance", 0.1)),
+    ),
+    Question(
+        "quantile",
+        (11054, 7.157987489967789, 7.098780136176828, 7.217194843758751),
+        (10861, 7.694499927525767, 7.64180598628119, 7.747193868770344),
+        extra=(("level", 0.9),),
+    ),
 )
 TEA_TASTING = (
     Question("mean", *MEANS),
@@ -112,3 +132,46 @@ def test_the_always_valid_interval_is_that_of_gbstats() -> None:
     assert float(plain.estimate - got.half_width) == pytest.approx(theirs.lower[4])
     assert float(plain.estimate + got.half_width) == pytest.approx(theirs.upper[4])
     assert float(got.p_value) == pytest.approx(theirs.p_value[4])
+
+
+def test_the_lift_of_proportions_is_that_of_gbstats_but_for_the_n_minus_one() -> None:
+    """It takes p (1 - p) as the variance and n - 1 for the degrees of freedom."""
+
+    def arm(units: int, events: int) -> Moments:
+        share = events / units
+        m2 = share * (1 - share) * (units - 1)
+        return Moments(*map(np.asarray, (float(units), share, m2, np.nan)))
+
+    agree(delta(arm(28, 14), arm(30, 16)), answered("gbstats"), 5, rel=1e-9)
+
+
+def test_the_posterior_is_that_of_gbstats() -> None:
+    sums = (100, 1002.25, 10055.0), (105, 1111.5, 11779.0)
+    effect = delta(*(Moments.from_power_sums(*arm) for arm in sums))
+    got = posterior(effect, NormalPrior(0.1, 0.1**0.5))
+    theirs = answered("gbstats")
+    for ours, name in (
+        (got.estimate, "estimate"),
+        (got.lower, "lower"),
+        (got.upper, "upper"),
+        (got.probability_better, "p_value"),
+    ):
+        assert float(ours) == pytest.approx(getattr(theirs, name)[6], rel=1e-9), name
+
+
+def test_the_difference_of_quantiles_is_that_of_gbstats() -> None:
+    """Rows are units here: their noise is binomial, n p (1 - p)."""
+
+    def arm(n: int, value: float, low: float, high: float) -> QuantileStatistics:
+        count = float(n)
+        m2 = 0.09 * (count - 1)
+        below = CrossMoments(*map(np.asarray, (count, 0.9, 1.0, m2, 0.0, 0.0)))
+        return QuantileStatistics(
+            *map(np.asarray, (value, low, high, 0.9, float(window(below)))), below
+        )
+
+    question = GBSTATS[7]
+    control, treatment = (
+        arm(int(n), *rest) for n, *rest in (question.control, question.treatment)
+    )
+    agree(quantile_difference(control, treatment), answered("gbstats"), 7, rel=1e-4)
