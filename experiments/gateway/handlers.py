@@ -4,7 +4,7 @@ A handler takes a ``Request`` and ``Services`` and gives a ``Response``. The fro
 serves it over RSGI; ``mount`` serves the same function inside Django.
 """
 
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from typing import TypeVar, cast
 
@@ -38,11 +38,17 @@ class Request:
 
 @dataclass(frozen=True, slots=True)
 class Response:
-    """What goes back; headers in lower case."""
+    """What goes back; headers in lower case.
+
+    Attributes:
+        stream: Comes bit by bit instead of a body, until it ends or the client has
+            gone; it is closed either way. Served by the front only.
+    """
 
     status: int
     body: bytes = b""
     headers: tuple[tuple[str, str], ...] = (("content-type", "application/json"),)
+    stream: AsyncIterator[bytes] | None = None
 
 
 class Services:
@@ -87,7 +93,10 @@ class Route:
         scope: Scope the key must have; None: open to all.
         body_limit: Bytes (decoded); a larger body is answered with 413.
         summary: For the OpenAPI page.
-        key_parameter: Name of the path parameter that may hold a publishable key.
+        key_parameter: Name of the parameter, of the path or else of the query, that
+            may hold a publishable key.
+        token_parameter: Name of the path parameter that holds a token in a key's
+            stead; see ``tokens``.
         request_type: Type of the JSON body, for the OpenAPI page.
         response_type: Type of the JSON answer, for the OpenAPI page.
         render_error: The route's own form of errors; None: the envelope.
@@ -100,6 +109,7 @@ class Route:
     body_limit: int = 262_144
     summary: str = ""
     key_parameter: str = ""
+    token_parameter: str = ""
     request_type: type | None = None
     response_type: type | None = None
     render_error: "ErrorForm | None" = None
