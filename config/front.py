@@ -44,6 +44,9 @@ class Front:
             storefront.holder.follow(redis, settings.PLAN_POLL_SECONDS)
         )
         self._opened.push_async_callback(_end, following)
+        watching = asyncio.create_task(storefront.streams.watch())
+        self._opened.push_async_callback(_end, watching)
+        self._opened.callback(storefront.streams.close)
 
     async def stop(self) -> None:
         """Close what was opened, last first; queued rows are written."""
