@@ -1,12 +1,15 @@
 """RSGI (granian's interface) to calls and back."""
 
 import asyncio
+import logging
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
 from typing import Protocol
 
 from experiments.gateway import bodies
 from experiments.gateway.dispatch import Call, Dispatcher
 from experiments.gateway.handlers import Response, Services
+
+LOGGER = logging.getLogger(__name__)
 
 
 class Headers(Protocol):
@@ -121,15 +124,19 @@ async def _stream(
         await asyncio.wait({sending, leaving}, return_when=asyncio.FIRST_COMPLETED)
     finally:
         sending.cancel()
-        leaving.cancel()
-        # A client that left while it was sent to is no fault.
-        await asyncio.gather(sending, leaving, return_exceptions=True)
+        leaving.cancel()  # granian's own kind of future, which gather cannot await
+        [fault] = await asyncio.gather(sending, return_exceptions=True)
+        if isinstance(fault, Exception):
+            LOGGER.error("A stream broke off", exc_info=fault)
 
 
 async def _send(transport: Transport, stream: AsyncIterator[bytes]) -> None:
     try:
         async for data in stream:
-            await transport.send_bytes(data)
+            try:
+                await transport.send_bytes(data)
+            except Exception:  # noqa: BLE001 # granian's own: the client has gone
+                return
     finally:
         if isinstance(stream, AsyncGenerator):
             await stream.aclose()
