@@ -7,6 +7,7 @@ import logging
 import threading
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from functools import cache
 from pathlib import Path
 
 from django.conf import settings
@@ -146,8 +147,12 @@ async def look(holder: PlanHolder, redis: Redis) -> None:
         logger.warning("The plan could not be looked for: %s", error)
 
 
-# The site's own: its plan is looked at in each call, since nothing follows it there.
-SITE = Storefront(saved=False)
+@cache
+def site() -> Storefront:
+    """The site's own: its plan is looked at in each call, as nothing follows it."""
+    return Storefront(saved=False)
+
+
 _LOOKING = threading.Lock()
 
 
@@ -157,6 +162,6 @@ async def open_services() -> AsyncIterator[Services]:
     async with open_redis() as redis:
         # Calls have threads and loops of their own; models are loaded by one of them.
         with _LOOKING:
-            await look(SITE.holder, redis)
-        async with SITE.services(redis) as services:
+            await look(site().holder, redis)
+        async with site().services(redis) as services:
             yield services

@@ -18,7 +18,7 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("", include("experiments.decisions.web.urls")),
     path("", include("experiments.design.web.urls")),
     path("", include("scoring.training.web.urls")),
-    *url_patterns(storefront.SITE.dispatcher, storefront.open_services),
+    *url_patterns(storefront.site().dispatcher, storefront.open_services),
 ]
 handler400 = "config.errors.bad_request"
 handler403 = "config.errors.permission_denied"

@@ -191,11 +191,7 @@ def experiment_definition(rule: ExperimentPlan) -> dict[str, object]:
         "coverage": rule.coverage,
         "weights": [variant.weight for variant in rule.variants],
         "ranges": [(variant.start, variant.end) for variant in rule.variants],
-        "meta": [
-            {"key": v.key, "name": v.key}
-            | ({"passthrough": True} if v.passthrough else {})
-            for v in rule.variants
-        ],
+        "meta": [{"key": each.key, "name": each.key} for each in rule.variants],
     }
 
 

@@ -158,7 +158,7 @@ async def evaluate(request: Request, services: Services) -> Response:
     }
     headers = (
         ("content-type", "application/json"),
-        ("cache-control", "no-store"),
+        ("cache-control", "private, no-store"),
         _SSE_SUPPORT,
     )
     return Response(200, _ENCODER.encode(answer), headers)

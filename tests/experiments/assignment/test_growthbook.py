@@ -172,7 +172,7 @@ def test_remote_evaluation_answers_a_value_and_what_to_track(
 ) -> None:
     unit = unit_of("b")
     response = evaluate(wire(button()), {"attributes": {"id": unit, "country": "nl"}})
-    assert dict(response.headers)["cache-control"] == "no-store"
+    assert dict(response.headers)["cache-control"] == "private, no-store"
     feature = json.loads(response.body)["features"]["button"]
     assert feature["defaultValue"] == "b"
     [rule] = feature["rules"]
