@@ -25,7 +25,7 @@ SUB = f"/sub/{KEYS.browser}"
 @pytest.fixture(scope="module")
 def front(tmp_path_factory: pytest.TempPathFactory) -> Iterator[FrontShop]:
     shop = FrontShop(
-        tmp_path_factory.mktemp("front"), {"SHIPWORTHY_STREAMS_PER_KEY": "500"}
+        tmp_path_factory.mktemp("front"), {"SHIPWORTHY_STREAMS_PER_KEY": "550"}
     )
     shop.start()
     try:
@@ -260,7 +260,7 @@ def test_a_key_that_is_revoked_ends_its_streams(
     assert front.call("GET", path).status == 401
 
 
-def test_a_thousand_streams_cost_little_hear_within_a_second_and_leave_no_trace(
+def test_over_a_thousand_streams_cost_little_hear_within_a_second_and_leave_no_trace(
     front: FrontShop, plan: Plan, redis_client: "redis.Redis"
 ) -> None:
     paths = [stream_path(front, key) for key in (KEYS.browser, KEYS.server)]
@@ -270,7 +270,7 @@ def test_a_thousand_streams_cost_little_hear_within_a_second_and_leave_no_trace(
     async def watch() -> float:
         async with asyncio.TaskGroup() as group:
             opening = [
-                group.create_task(entered(front, paths[n % 2])) for n in range(1_000)
+                group.create_task(entered(front, paths[n % 2])) for n in range(1_100)
             ]
         clients = [task.result() for task in opening]
         for client in clients:
