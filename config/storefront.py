@@ -64,6 +64,7 @@ class Storefront:
         self.holder = PlanHolder(
             path=Path(settings.PLAN_PATH) if saved else None,
             prepare=[self.models.prepare, self._prepare_configuration],
+            withdrawn_seconds=lambda: settings.WITHDRAWN_SECONDS,
         )
         self.streams = Streams(
             self.holder,

@@ -6,6 +6,7 @@ the page.
 
 import json
 from collections.abc import Iterator, Mapping
+from datetime import UTC, datetime
 from typing import NamedTuple
 
 import msgspec
@@ -209,12 +210,12 @@ def _verdict(answer: Assignment, rule: ExperimentPlan | None) -> tuple[str, str]
     name = f"{letter(rule, answer.variant)}, {answer.variant}"
     if answer.reason is Reason.SPLIT:
         where = "" if answer.bucket is None else f"dealt {answer.bucket:.4f} of 1"
-        return (
-            f"{name}: by chance",
+        why = (
             f"The shopper matched {rule.key} and was {where}, which falls in "
             f"{answer.variant}'s range. The same shopper gets it on every device while "
-            "the experiment's phase lasts.",
+            "the experiment's phase lasts."
         )
+        return f"{name}: by chance", why
     return {
         Reason.FORCED: (f"{name}: by name", "A QA list or a signed link names it."),
         Reason.STICKY: (
@@ -260,7 +261,9 @@ def _stopped(case: _Case, state: str) -> Check:
 
 
 def _started(case: _Case, state: str) -> Check:
-    said = "It has begun" if state == "passed" else "It begins later"
+    since = datetime.fromtimestamp(case.rule.started_at, UTC)
+    moment = f"{since:%Y-%m-%d, %H:%M} UTC"
+    said = f"Since {moment}" if state == "passed" else f"Not before {moment}"
     return Check("started", state, "Phase begun", said)
 
 

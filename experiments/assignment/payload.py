@@ -47,6 +47,7 @@ class Configuration:
 
     Attributes:
         changed_at: When the plan with this content was built, unix seconds.
+        has_withdrawn: Whether a variant was withdrawn for harm.
         rendered: Whatever is rendered once a plan, by whoever renders it.
     """
 
@@ -61,6 +62,12 @@ class Configuration:
             rule.started_at
             for placement in plan.placements.values()
             for rule in placement.experiments
+        )
+        self.has_withdrawn = any(
+            variant.withdrawn
+            for placement in plan.placements.values()
+            for rule in placement.experiments
+            for variant in rule.variants
         )
         self._payloads: dict[int, bytes] = {}
         self.changed_at = plan.built_at

@@ -177,7 +177,7 @@ async def evaluate_all(request: Request, services: Services) -> Response:
     if b'"timestamp"' in request.body:  # the shop's own time is part of the state
         asked = _asked(request, services)
         now = asked.context.now
-    etag = _etag(configuration, request, now)
+    etag = _etag(configuration, request, now, stale=compiled.stale())
     headers = (
         *answer_headers(holder),
         ("etag", etag),
@@ -231,10 +231,17 @@ def _asked(request: Request, services: Services) -> _Asked:
     return _Asked(UnitContext(unit_id, attributes, now), wanted)
 
 
-def _etag(configuration: Configuration, request: Request, now: float) -> str:
-    """What the answer depends on: the configuration, who asks, and the half-day."""
+def _etag(
+    configuration: Configuration, request: Request, now: float, *, stale: bool
+) -> str:
+    """What the answer depends on: the configuration, who asks, and the half-day.
+
+    Where a variant was withdrawn for harm, also whether the plan is too old for it.
+    """
     key_id = request.key.id if request.key else 0
-    state = f"{configuration.state(now)}.{key_id}.{int(now // _GOOD_FOR_SECONDS)}"
+    refused = stale and configuration.has_withdrawn
+    half_day = int(now // _GOOD_FOR_SECONDS)
+    state = f"{configuration.state(now)}.{key_id}.{half_day}.{refused}"
     body = blake2b(request.body, digest_size=12, key=state.encode()[:64])
     return f'"{body.hexdigest()}"'
 
