@@ -142,7 +142,7 @@ def make_plan(plain: str, *, exposure: str = "client") -> Plan:
         placements[key] = PlacementPlan(
             key=key, value_type="string", experiments=(rule,), default_payload='"none"'
         )
-    key = keys.Key(
+    client = keys.Key(
         id=1,
         digest=keys.digest(plain),
         kind="publishable",
@@ -150,7 +150,7 @@ def make_plan(plain: str, *, exposure: str = "client") -> Plan:
         scopes=("evaluate", "events"),
     )
     revision = f"bench-{exposure}"
-    return Plan(revision, time.time(), placements, {key.digest: key})
+    return Plan(revision, time.time(), placements, {client.digest: client})
 
 
 @contextmanager

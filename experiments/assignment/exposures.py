@@ -10,7 +10,7 @@ comes back that day, or the next.
 import asyncio
 import uuid
 from collections import deque
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import NamedTuple
 
@@ -112,15 +112,22 @@ class ExposureLog:
         context: UnitContext,
         assignments: Iterable[Assignment],
         plan: Plan,
-        source: Source,
+        source: Callable[[], Source],
     ) -> None:
-        """Log the exposures of an answer once it is given; costs the answer little."""
+        """Log the exposures of an answer once it is given; costs the answer little.
+
+        Args:
+            context: Who was answered.
+            assignments: What was answered.
+            plan: By which plan.
+            source: Where; asked for only if there is an exposure to log.
+        """
         ours = [one for one in assignments if one.exposure == "server"]
         if not ours:
             return
         if not self._answered:
             asyncio.get_running_loop().call_soon(self._queue)
-        self._answered.append(_Answered(context, ours, plan, source))
+        self._answered.append(_Answered(context, ours, plan, source()))
 
     def close(self) -> None:
         """Queue what is left, before the stream is closed."""

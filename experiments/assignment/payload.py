@@ -6,6 +6,7 @@ API: ``GET /api/features/{clientKey}``.
 """
 
 import asyncio
+import math
 from bisect import bisect_right
 from collections.abc import Mapping
 from datetime import UTC, datetime
@@ -69,13 +70,21 @@ class Configuration:
             for rule in placement.experiments
             for variant in rule.variants
         )
+        self._named = (math.inf, -math.inf, "")  # the last state: from, until, name
         self._payloads: dict[int, bytes] = {}
         self.changed_at = plan.built_at
         self.rendered: dict[tuple[object, ...], bytes] = {}
 
     def state(self, now: float) -> str:
         """Names what clients should hold now: the content, and what has started."""
-        return f"{self._content}-{bisect_right(self._starts, now)}"
+        since, until, name = self._named
+        if since <= now < until:
+            return name
+        started = bisect_right(self._starts, now)
+        bounds = [-math.inf, *self._starts, math.inf]
+        name = f"{self._content}-{started}"
+        self._named = (bounds[started], bounds[started + 1], name)
+        return name
 
     def modified_at(self, now: float) -> float:
         """When this state began, unix seconds."""

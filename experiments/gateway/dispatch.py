@@ -7,7 +7,6 @@ may not be cached unless the handler says otherwise.
 import logging
 import secrets
 from collections.abc import Awaitable, Callable, Iterable, Mapping
-from dataclasses import replace
 from typing import NamedTuple
 from urllib.parse import parse_qsl
 
@@ -29,6 +28,8 @@ from experiments.gateway.tokens import Tokens
 from models_registry.errors import ShipworthyError
 
 logger = logging.getLogger(__name__)
+_NOT_CACHED = ("cache-control", "private, no-store")
+_NO_SNIFFING = ("x-content-type-options", "nosniff")
 
 
 class Call(NamedTuple):
@@ -198,14 +199,17 @@ def error_response(error: ShipworthyError, request_id: str) -> Response:
 
 
 def _with(response: Response, headers: Iterable[tuple[str, str]]) -> Response:
-    return replace(response, headers=(*response.headers, *headers))
+    return msgspec.structs.replace(response, headers=(*response.headers, *headers))
 
 
 def _finished(response: Response, request_id: str, *, without_body: bool) -> Response:
-    headers = [*response.headers, ("x-request-id", request_id)]
-    if not any(name == "cache-control" for name, _ in headers):
-        headers.append(("cache-control", "private, no-store"))
-    headers.append(("x-content-type-options", "nosniff"))
+    added: tuple[tuple[str, str], ...] = (("x-request-id", request_id), _NO_SNIFFING)
+    for name, _ in response.headers:
+        if name == "cache-control":
+            break
+    else:
+        added = (*added, _NOT_CACHED)
+    headers = (*response.headers, *added)
     if without_body:
-        return Response(response.status, b"", tuple(headers))
-    return Response(response.status, response.body, tuple(headers), response.stream)
+        return Response(response.status, b"", headers)
+    return Response(response.status, response.body, headers, response.stream)

@@ -5,8 +5,10 @@ serves it over RSGI; ``mount`` serves the same function inside Django.
 """
 
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
-from dataclasses import dataclass, field
-from typing import TypeVar, cast
+from dataclasses import dataclass
+from typing import Any, TypeVar
+
+import msgspec
 
 from experiments.gateway.keys import Key
 from models_registry.errors import ShipworthyError
@@ -14,8 +16,7 @@ from models_registry.errors import ShipworthyError
 T = TypeVar("T")
 
 
-@dataclass(frozen=True, slots=True)
-class Request:
+class Request(msgspec.Struct, frozen=True):
     """One call of a shop.
 
     Attributes:
@@ -29,15 +30,14 @@ class Request:
     path: str
     headers: Mapping[str, str]
     body: bytes
-    query: Mapping[str, str] = field(default_factory=dict)
-    path_parameters: Mapping[str, str] = field(default_factory=dict)
+    query: Mapping[str, str] = {}
+    path_parameters: Mapping[str, str] = {}
     key: Key | None = None
     client_address: str = ""
     request_id: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class Response:
+class Response(msgspec.Struct, frozen=True):
     """What goes back; headers in lower case.
 
     Attributes:
@@ -59,7 +59,7 @@ class Services:
     """
 
     def __init__(self, *provided: object) -> None:
-        self._provided: dict[type, object] = {}
+        self._provided: dict[type, Any] = {}
         for service in provided:
             self.provide(service)
 
@@ -74,9 +74,10 @@ class Services:
             LookupError: Nobody provided it: a fault of the wiring, not of the caller.
         """
         try:
-            return cast("T", self._provided[kind])
+            found: T = self._provided[kind]
         except KeyError:
             raise LookupError(f"No service of type {kind.__name__} provided") from None
+        return found
 
 
 Handler = Callable[[Request, Services], Awaitable[Response]]

@@ -134,7 +134,7 @@ class Recommender:
             self._stream.append_later(
                 records.served_rows(occasion, filled.items, filled.fallback)
             )
-            self._exposures.note(context, (assignment,), plan, source)
+            self._exposures.note(context, (assignment,), plan, lambda: source)
         return Answer(
             request_id=occasion.request_id,
             placement=assignment.placement,

@@ -6,6 +6,7 @@ carries beacons. References: ``payload``.
 """
 
 from collections.abc import Mapping
+from functools import partial
 from typing import Annotated
 
 import msgspec
@@ -138,7 +139,7 @@ async def evaluate(request: Request, services: Services) -> Response:
     now = services.get(Clock).now()
     context = _context(body, plan, now)
     assignments = compiled.assign_all(context)
-    source = Source.of(request, "remote_evaluation")
+    source = partial(Source.of, request, "remote_evaluation")
     services.get(ExposureLog).note(context, assignments, plan, source)
     forced = dict(body.forced_features)
     features = {

@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Mapping
 from datetime import datetime
+from functools import partial
 
 import msgspec
 
@@ -98,7 +99,10 @@ async def post_assignments(request: Request, services: Services) -> Response:
     placement = find_placement(plan, body.placement)
     now = time_of_request(request.key, body.timestamp, services.get(Clock))
     contexts = [_context(unit, index, now) for index, unit in enumerate(body.units)]
-    exposures, source = services.get(ExposureLog), Source.of(request, "assignments")
+    exposures, source = (
+        services.get(ExposureLog),
+        partial(Source.of, request, "assignments"),
+    )
     assignments = []
     for index, context in enumerate(contexts, 1):
         answer = compiled.assign(placement.key, context)

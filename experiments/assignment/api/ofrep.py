@@ -8,19 +8,20 @@ there. References: OpenFeature Remote Evaluation Protocol 0.3.0, ADR 0008.
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
+from functools import partial
 from hashlib import blake2b
 
 import msgspec
 from redis.asyncio import Redis
 
-from experiments.assignment.answers import Assignment, Reason, UnitContext
+from experiments.assignment import flags
+from experiments.assignment.answers import Assignment, UnitContext
 from experiments.assignment.api.native import answer_headers, check_attributes
 from experiments.assignment.compiled import CompiledPlan
 from experiments.assignment.exposures import ExposureLog, Source
 from experiments.assignment.holder import PlanHolder
 from experiments.assignment.javascript import Json
 from experiments.assignment.payload import Configuration, Configurations, value_of
-from experiments.assignment.plan import Plan
 from experiments.assignment.streams import Streams, refetch_message
 from experiments.gateway.bodies import check_depth, read_json
 from experiments.gateway.clock import Clock, time_of_request
@@ -29,13 +30,11 @@ from experiments.gateway.keys import Key
 from experiments.gateway.tokens import Tokens
 from models_registry.errors import InvalidError, NotFoundError, ShipworthyError
 
-DEFAULT_VARIANT = "default"
 WANTED = "placements"  # of the context: the placements a bulk answer is wanted of
 INACTIVITY_SECONDS = 120
 # A bulk answer is good for so long at most: its stream's token lives twice as long, and
 # an exposure is logged again on another day.
 _GOOD_FOR_SECONDS = 12 * 3600
-_RENDERED = 100_000
 _JSON = (("content-type", "application/json"),)
 _CODES = {
     "malformed_json": "PARSE_ERROR",
@@ -46,8 +45,6 @@ _CODES = {
     "targeting_key_missing": "TARGETING_KEY_MISSING",
     "flag_not_found": "FLAG_NOT_FOUND",
 }
-_REASONS = {Reason.SPLIT: "SPLIT", Reason.STICKY: "SPLIT"}
-_REASONS |= {Reason.FORCED: "TARGETING_MATCH"}
 
 
 class FlagNotFoundError(NotFoundError):
@@ -80,24 +77,6 @@ class EvaluationRequest(msgspec.Struct, frozen=True):
     timestamp: datetime | None = None
 
 
-class Evaluation(msgspec.Struct, frozen=True, rename="camel"):
-    """What one placement answers."""
-
-    key: str
-    reason: str
-    variant: str
-    value: msgspec.Raw
-    metadata: dict[str, str | int | float]
-
-
-class Failure(msgspec.Struct, frozen=True, rename="camel", omit_defaults=True):
-    """Why a placement does not answer."""
-
-    error_code: str
-    error_details: str
-    key: str = ""
-
-
 class BulkEvaluation(msgspec.Struct, frozen=True, rename="camel"):
     """What all placements answer; for the OpenAPI page.
 
@@ -120,7 +99,6 @@ class _Asked(msgspec.Struct, frozen=True):
 
 _DECODER = msgspec.json.Decoder(EvaluationRequest)
 _WANTED_TYPE = list[str]
-_ENCODER = msgspec.json.Encoder()
 
 
 def render_error(error: ShipworthyError, parameters: Mapping[str, str]) -> Response:
@@ -128,7 +106,7 @@ def render_error(error: ShipworthyError, parameters: Mapping[str, str]) -> Respo
     if error.status in {401, 403}:
         return Response(error.status, b"", ())
     key = parameters.get("key", "")[:200]
-    failure = _failure(key, _CODES.get(error.code, "GENERAL"), error.message)
+    failure = flags.failure(key, _CODES.get(error.code, "GENERAL"), error.message)
     return Response(error.status, failure, _JSON)
 
 
@@ -148,10 +126,10 @@ async def evaluate_one(request: Request, services: Services) -> Response:
         raise FlagNotFoundError(f"No placement {key[:100]!r}.")
     assignment = compiled.assign(key, asked.context)
     configuration = services.get(Configurations).of(compiled.plan)
-    body = _rendered(assignment, compiled.plan, configuration)
+    body = flags.rendered(assignment, compiled.plan, configuration)
     if value_of(compiled.plan, assignment.version_id, assignment.payload) is None:
-        raise NoVersionError(_no_version(key))
-    source = Source.of(request, "ofrep.single")
+        raise NoVersionError(flags.no_version(key))
+    source = partial(Source.of, request, "ofrep.single")
     services.get(ExposureLog).note(asked.context, (assignment,), compiled.plan, source)
     return Response(200, body, answer_headers(holder))
 
@@ -186,11 +164,11 @@ async def evaluate_all(request: Request, services: Services) -> Response:
     if certain and etag in request.headers.get("if-none-match", ""):
         return Response(304, b"", headers[1:])
     asked = asked or _asked(request, services)
-    flags, assignments = _flags(compiled, configuration, asked)
-    source = Source.of(request, "ofrep.bulk")
+    found, assignments = _flags(compiled, configuration, asked)
+    source = partial(Source.of, request, "ofrep.bulk")
     services.get(ExposureLog).note(asked.context, assignments, compiled.plan, source)
     tail = _tail(configuration, request.key, services, now)
-    return Response(200, b'{"flags":[' + b",".join(flags) + tail, headers)
+    return Response(200, b'{"flags":[' + b",".join(found) + tail, headers)
 
 
 async def stream(request: Request, services: Services) -> Response:
@@ -241,9 +219,8 @@ def _etag(
     key_id = request.key.id if request.key else 0
     refused = stale and configuration.has_withdrawn
     half_day = int(now // _GOOD_FOR_SECONDS)
-    state = f"{configuration.state(now)}.{key_id}.{half_day}.{refused}"
-    body = blake2b(request.body, digest_size=12, key=state.encode()[:64])
-    return f'"{body.hexdigest()}"'
+    state = f"{configuration.state(now)}.{key_id}.{half_day}.{refused}\n".encode()
+    return f'"{blake2b(state + request.body, digest_size=12).hexdigest()}"'
 
 
 async def _catch_up(request: Request, services: Services, now: float) -> bool:
@@ -287,71 +264,12 @@ def _flags(
         missing = [key for key in wanted if key not in plan.placements]
         wanted = [key for key in wanted if key in plan.placements]
     assignments = compiled.assign_all(asked.context, wanted)
-    flags = [_rendered(one, plan, configuration) for one in assignments]
-    flags += [
-        _failure(key[:200], "FLAG_NOT_FOUND", f"No placement {key[:100]!r}.")
+    found = [flags.rendered(one, plan, configuration) for one in assignments]
+    found += [
+        flags.failure(key[:200], "FLAG_NOT_FOUND", f"No placement {key[:100]!r}.")
         for key in missing
     ]
-    return flags, assignments
-
-
-def _rendered(
-    assignment: Assignment, plan: Plan, configuration: Configuration
-) -> bytes:
-    """An assignment's JSON; the same for all units that got the same."""
-    mark = (
-        assignment.placement,
-        assignment.experiment,
-        assignment.variant,
-        assignment.reason,
-    )
-    made = configuration.rendered.get(mark)
-    if made is None:
-        made = _evaluation(assignment, plan)
-        if len(configuration.rendered) < _RENDERED:
-            configuration.rendered[mark] = made
-    return made
-
-
-def _evaluation(assignment: Assignment, plan: Plan) -> bytes:
-    value = value_of(plan, assignment.version_id, assignment.payload)
-    key = assignment.placement
-    if value is None:
-        return _failure(key, "GENERAL", _no_version(key))
-    return _ENCODER.encode(
-        Evaluation(
-            key=key,
-            reason=_REASONS.get(assignment.reason, "STATIC"),
-            variant=assignment.variant or DEFAULT_VARIANT,
-            value=value,
-            metadata=_metadata(assignment, plan),
-        )
-    )
-
-
-def _failure(key: str, code: str, details: str) -> bytes:
-    failure = Failure(key=key, error_code=code, error_details=details)
-    return _ENCODER.encode(failure)
-
-
-def _no_version(key: str) -> str:
-    return f"Placement {key!r} has no model version yet."
-
-
-def _metadata(assignment: Assignment, plan: Plan) -> dict[str, str | int | float]:
-    """Flat and primitive: clients drop the rest."""
-    metadata: dict[str, str | int | float] = {"decidedBy": assignment.reason.value}
-    if assignment.experiment is not None:
-        metadata["experiment"] = assignment.experiment
-        metadata["variant"] = assignment.variant or DEFAULT_VARIANT
-        metadata["phase"] = assignment.phase
-        metadata["epoch"] = assignment.epoch
-        metadata["probability"] = assignment.probability
-    version = plan.versions.get(assignment.version_id or 0)
-    if version is not None:
-        metadata["model"] = version.model
-        metadata["modelVersion"] = version.number
-    return metadata
+    return found, assignments
 
 
 def _tail(
@@ -374,7 +292,7 @@ ROUTES = (
         scope="evaluate",
         summary="OFREP: what one placement answers.",
         request_type=EvaluationRequest,
-        response_type=Evaluation,
+        response_type=flags.Evaluation,
         render_error=render_error,
     ),
     Route(
