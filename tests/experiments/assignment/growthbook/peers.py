@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from typing import Any
 
 import msgspec
+from growthbook import GrowthBook, InMemoryStickyBucketService
 
 from experiments.assignment.growthbook.features import FeatureSet, User
 from experiments.assignment.growthbook.sticky import StickyDocument, StickyDocuments
@@ -89,3 +90,28 @@ def javascript_sdk() -> Iterator[JavaScriptSDK]:
         yield JavaScriptSDK(process)
         assert process.stdin is not None
         process.stdin.close()
+
+
+def python_sdk(payload: Any, user: Any) -> tuple[Answer, Any]:
+    """What GrowthBook's Python SDK answers, and its sticky documents afterwards."""
+    store = None
+    if user["sticky"] is not None:
+        store = InMemoryStickyBucketService()
+        for document in user["sticky"].values():
+            store.save_assignments(document)
+    growthbook = GrowthBook(
+        attributes=user["attributes"],
+        url=user["url"],
+        forced_variations=user["forcedVariations"],
+        qa_mode=user["qaMode"],
+        features=payload["features"],
+        saved_groups=payload["savedGroups"],
+        contextual_bandits=payload["contextualBandits"],
+        sticky_bucket_service=store,
+    )
+    answers = {
+        key: growthbook.eval_feature(key).to_dict() for key in payload["features"]
+    }
+    return {
+        key: plain(value) for key, value in answers.items()
+    }, store.docs if store else {}
