@@ -47,6 +47,7 @@ _CACHEABLE = (
         "public, max-age=30, stale-while-revalidate=3600, stale-if-error=36000",
     ),
     _SSE_SUPPORT,
+    ("vary", "origin"),  # also where none was sent: a cache may serve one later
 )
 # Whatever the caller does, this key will not get what it asks for here.
 _UNRECOVERABLE = frozenset({401, 403, 404})

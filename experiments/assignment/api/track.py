@@ -21,7 +21,7 @@ from experiments.assignment.holder import PlanHolder
 from experiments.events.contract import MAX_EVENTS, MAX_PROPERTIES, MAX_STRING
 from experiments.events.ingestion import ExposureCheck, Sender, ingest
 from experiments.events.stream import EventStream
-from experiments.gateway.bodies import read_json
+from experiments.gateway.bodies import check_depth, read_json
 from experiments.gateway.clock import Clock
 from experiments.gateway.handlers import Request, Response, Route, Services
 from experiments.gateway.units import UnitHasher
@@ -75,6 +75,9 @@ async def post_track(request: Request, services: Services) -> Response:
         raise InvalidError(
             f"The request holds {len(events)} events; send 1 to {MAX_EVENTS} at a time."
         )
+    for event in events:
+        check_depth(event.properties_json, most=18)
+        check_depth(event.context_json, most=18)
     now = datetime.fromtimestamp(services.get(Clock).now(), UTC)
     hasher = services.get(UnitHasher)
     agent = request.headers.get("user-agent", "")[:MAX_STRING]
