@@ -14,14 +14,15 @@ import statistics
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import redis
 
 from benchmarks import _load as load
+from benchmarks import _pages
 from benchmarks._streams import propagation
 from config.embedded import EmbeddedRedis
 from config.process import Command, Process
@@ -70,6 +71,7 @@ class Shop:
 
     Attributes:
         plain: Its publishable key.
+        cookie: A session of somebody who reads pages; empty: there is no site.
         folder: Where recorded answers and scripts lie.
     """
 
@@ -78,6 +80,7 @@ class Shop:
     folder: Path
     redis_url: str
     plan: Plan
+    cookie: str = ""
 
     def call(
         self, method: str, path: str, body: bytes = b"", etag: str = ""
@@ -154,8 +157,10 @@ def make_plan(plain: str, *, exposure: str = "client") -> Plan:
 
 
 @contextmanager
-def running_shop(folder: Path, *, exposure: str = "client") -> Iterator[Shop]:
-    """A Redis and a front of two workers, answering by the plan."""
+def running_shop(
+    folder: Path, *, exposure: str = "client", pages: bool = False
+) -> Iterator[Shop]:
+    """A Redis and a front of two workers, answering by the plan; a site on demand."""
     with ExitStack() as opened:
         server = EmbeddedRedis(folder)
         server.start()
@@ -169,15 +174,19 @@ def running_shop(folder: Path, *, exposure: str = "client") -> Iterator[Shop]:
             make_plan(plain, exposure=exposure),
         )
         shop.publish(shop.plan)
-        front = Process(_front(shop), folder / "front.log")
+        env, cookie = _environment(shop), ""
+        if pages:
+            env, cookie = opened.enter_context(_pages.site(folder, env))
+            shop = replace(shop, cookie=cookie)
+        front = Process(_front(shop, env), folder / "front.log")
         front.start()
         opened.callback(front.stop)
         _wait_until_ready(shop, front)
         yield shop
 
 
-def _front(shop: Shop) -> Command:
-    env = {
+def _environment(shop: Shop) -> dict[str, str]:
+    return {
         **os.environ,
         "DJANGO_SETTINGS_MODULE": "config.settings",
         "REDIS_URL": shop.redis_url,
@@ -191,6 +200,9 @@ def _front(shop: Shop) -> Command:
         "SHIPWORTHY_LOG_LEVEL": "WARNING",
         "BENCH_FOLDER": str(shop.folder),
     }
+
+
+def _front(shop: Shop, env: Mapping[str, str]) -> Command:
     argv = (
         *(sys.executable, "-m", "granian", "--interface", "rsgi", "--no-ws"),
         *("--host", "127.0.0.1", "--port", str(shop.port), "--workers", "2"),
@@ -264,11 +276,25 @@ def wire_figures() -> dict[str, float]:
     return figures
 
 
+def beside_pages() -> float:
+    """p99 of bulk answers, ms, at half of what the front gives beside four readers."""
+    with (
+        tempfile.TemporaryDirectory() as scratch,
+        running_shop(Path(scratch), pages=True) as shop,
+    ):
+        _pages.wait_for_pages(shop.port, shop.cookie)
+        bulk = load.Call(BULK, shop.plain, shoppers=SHOPPERS)
+        with _pages.Readers(shop.port, shop.cookie):
+            rate = load.closed_loop(shop.port, bulk, SECONDS, shop.folder)
+            taken = load.open_loop(shop.port, bulk, rate / 2, P99_SECONDS)
+        return taken.p99_ms()
+
+
 def run() -> dict[str, float]:
     """All rows of the table."""
     if not load.has_wrk():
         print("wrk is not installed: throughput is measured by a slower generator")
-    figures = wire_figures()
+    figures = wire_figures() | {"bulk_p99_beside_pages_ms": beside_pages()}
     for name, value in figures.items():
         print(f"{name:<28} {value:>12,.3f}   {BARS.get(name, 'no bar')}")
     return figures

@@ -4,6 +4,8 @@ Shaped for the real clients, which break on less than the specification allows:
 variant, reason, value and errorDetails are always there.
 """
 
+from collections.abc import Iterable
+
 import msgspec
 
 from experiments.assignment.answers import Assignment, Reason
@@ -49,6 +51,18 @@ def rendered(assignment: Assignment, plan: Plan, configuration: Configuration) -
         if len(configuration.rendered) < _RENDERED:
             configuration.rendered[mark] = made
     return made
+
+
+def rendered_all(
+    assignments: Iterable[Assignment], plan: Plan, configuration: Configuration
+) -> list[bytes]:
+    """Each assignment's JSON: ``rendered``, without a call where it is known."""
+    known = configuration.rendered.get
+    return [
+        known((one.placement, one.experiment, one.variant, one.reason))
+        or rendered(one, plan, configuration)
+        for one in assignments
+    ]
 
 
 def _evaluation(assignment: Assignment, plan: Plan) -> bytes:

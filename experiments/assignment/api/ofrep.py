@@ -264,7 +264,7 @@ def _flags(
         missing = [key for key in wanted if key not in plan.placements]
         wanted = [key for key in wanted if key in plan.placements]
     assignments = compiled.assign_all(asked.context, wanted)
-    found = [flags.rendered(one, plan, configuration) for one in assignments]
+    found = flags.rendered_all(assignments, plan, configuration)
     found += [
         flags.failure(key[:200], "FLAG_NOT_FOUND", f"No placement {key[:100]!r}.")
         for key in missing
