@@ -46,7 +46,7 @@ def text(value: Json) -> str:
     return ",".join("" if part is None else text(part) for part in value)
 
 
-def _number_text(value: float) -> str:
+def _number_text(value: float) -> str:  # noqa: PLR0911 # a return for each form
     """The shortest digits that give the number back, written out below 1e21."""
     if isinstance(value, int) and abs(value) < _EXACT:
         return str(value)

@@ -47,7 +47,7 @@ def ranges(draw: st.DrawFn, count: int) -> list[list[float]]:
     return [list(pair) for pair in bounds]
 
 
-def filters() -> st.SearchStrategy[list[dict[str, Any]]]:
+def filters(vocabulary: Vocabulary) -> st.SearchStrategy[list[dict[str, Any]]]:
     """Layers and holdouts."""
     one = st.fixed_dictionaries(
         {"seed": st.sampled_from(["layer", "lägen"]), "ranges": ranges(2)},
@@ -56,7 +56,7 @@ def filters() -> st.SearchStrategy[list[dict[str, Any]]]:
             "hashVersion": st.sampled_from([1, 2]),
         },
     )
-    return st.lists(one, max_size=2)
+    return st.lists(one, min_size=0 if vocabulary.malformed else 1, max_size=2)
 
 
 def parents(vocabulary: Vocabulary) -> st.SearchStrategy[list[dict[str, Any]]]:
@@ -81,7 +81,7 @@ def forced_rules(vocabulary: Vocabulary) -> st.SearchStrategy[dict[str, Any]]:
             "condition": vocabulary.conditions(),
             "coverage": SHARES,
             "range": ranges(1).map(lambda found: found[0]),
-            "filters": filters(),
+            "filters": filters(vocabulary),
             "parentConditions": parents(vocabulary),
             "fallbackAttribute": st.just("company"),
         }
@@ -96,7 +96,7 @@ def experiment_rules(draw: st.DrawFn, vocabulary: Vocabulary) -> dict[str, Any]:
     of_a_bandit = field == "contextualVariations"
     count = draw(st.integers(1, vocabulary.most_of_a_bandit if of_a_bandit else 4))
     weights = [[1 / count] * count, [1] + [0] * (count - 1)]
-    if vocabulary.malformed_bandits:
+    if vocabulary.malformed:
         weights.append([0.2] * count)
     meta = [
         {"key": draw(st.sampled_from([f"v{n}", str(n)]))}
@@ -114,7 +114,7 @@ def experiment_rules(draw: st.DrawFn, vocabulary: Vocabulary) -> dict[str, Any]:
                 "weights": st.sampled_from(weights),
                 "ranges": ranges(count),
                 "namespace": st.tuples(st.just("ns"), SHARES, SHARES).map(list),
-                "filters": filters(),
+                "filters": filters(vocabulary),
                 "parentConditions": parents(vocabulary),
                 "fallbackAttribute": st.just("company"),
                 "bucketVersion": st.sampled_from([0, 0, 1, 2]),
@@ -128,8 +128,11 @@ def experiment_rules(draw: st.DrawFn, vocabulary: Vocabulary) -> dict[str, Any]:
     )
     if draw(st.booleans()):
         del rule["meta"]
-    if of_a_bandit and not vocabulary.malformed_bandits:
+    if of_a_bandit and not vocabulary.malformed:
         rule.pop("ranges", None)
+    if "condition" in rule and not vocabulary.audience_beside_forced:
+        rule.pop("key", None)  # only named experiments are forced
+        rule["disableStickyBucketing"] = True
     if of_a_bandit:
         rule["contextualBanditRef"] = draw(st.sampled_from(["bandit", "unknown"]))
     return rule

@@ -61,6 +61,23 @@ def test_the_python_sdk_knows_no_leaves_where_ranges_are_stated() -> None:
     assert "leafId" not in theirs["experimentResult"]
 
 
+def test_the_python_sdk_looks_at_the_audience_before_what_is_forced() -> None:
+    rule = {"key": "e", "variations": [0, 1], "condition": {"id": "other"}}
+    features = {"f": {"defaultValue": "default", "rules": [rule]}}
+    user = User({"id": "1"}, forced_variations={"e": 1})
+    mine = FeatureSet(features).evaluate("f", user)
+    theirs = GrowthBook(
+        attributes={"id": "1"}, features=features, forced_variations={"e": 1}
+    )
+    assert (mine.value, theirs.eval_feature("f").value) == (1, "default")
+
+
+def test_the_python_sdk_takes_an_empty_list_of_filters_for_none() -> None:
+    rule = {"variations": [0, 1], "filters": [], "namespace": ["ns", 1, 0]}
+    mine, theirs = both([rule], {"id": "1"})
+    assert (mine["source"], theirs["source"]) == ("experiment", "defaultValue")
+
+
 @pytest.mark.parametrize("pattern", ["(?=n)n", r"(n)\1", "(?<!x)n"])
 def test_patterns_that_only_backtracking_engines_know_hold_nobody(pattern: str) -> None:
     assert not conditions.matches({"a": {"$regex": pattern}}, {"a": "nn"})

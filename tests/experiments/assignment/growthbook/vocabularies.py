@@ -33,7 +33,8 @@ class Vocabulary:
     forced: tuple[Any, ...] = (0, 1, "a", None, False, {"a": [1]})
     weights: tuple[list[float], ...] = ([0.9, 0.1], [1, 0, 0], [0.25] * 4)
     most_of_a_bandit = 4
-    malformed_bandits = True
+    malformed = True
+    audience_beside_forced = True
     stored_by: tuple[str, ...] = ("id", "company")
 
     def words(self) -> Some:
@@ -127,6 +128,9 @@ class Agreed(Vocabulary):
     - a filter on a missing attribute lets everybody through: ids are never empty;
     - weights of a bandit's leaf that are no weights are passed over, and so are all
       its leaves where the rule states ranges;
+    - the audience comes before what is forced or stored, and JavaScript's comes after:
+      no experiment has both;
+    - an empty list of filters does not put the namespace out of force;
     - where a rule names no fallback attribute, JavaScript looks for what is stored
       under ``id`` all the same: nothing is stored under it.
     """
@@ -134,7 +138,8 @@ class Agreed(Vocabulary):
     forced = (0, 1, "a", False)
     weights = ([0.9, 0.1], [1, 0])
     most_of_a_bandit = 2
-    malformed_bandits = False
+    malformed = False
+    audience_beside_forced = False
     stored_by = ("company",)
 
     def words(self) -> Some:
