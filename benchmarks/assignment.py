@@ -22,7 +22,7 @@ from pathlib import Path
 import redis
 
 from benchmarks import _load as load
-from benchmarks import _pages
+from benchmarks import _engine, _pages
 from benchmarks._streams import propagation
 from config.embedded import EmbeddedRedis
 from config.process import Command, Process
@@ -295,6 +295,8 @@ def run() -> dict[str, float]:
     if not load.has_wrk():
         print("wrk is not installed: throughput is measured by a slower generator")
     figures = wire_figures() | {"bulk_p99_beside_pages_ms": beside_pages()}
+    figures |= _engine.figures()
+    bars = BARS | _engine.BARS
     for name, value in figures.items():
-        print(f"{name:<28} {value:>12,.3f}   {BARS.get(name, 'no bar')}")
+        print(f"{name:<28} {value:>16,.3f}   {bars.get(name, 'no bar')}")
     return figures

@@ -155,7 +155,8 @@ async def evaluate_all(request: Request, services: Services) -> Response:
     if b'"timestamp"' in request.body:  # the shop's own time is part of the state
         asked = _asked(request, services)
         now = asked.context.now
-    etag = _etag(configuration, request, now, stale=compiled.stale())
+    refused = configuration.has_withdrawn and compiled.stale()
+    etag = _etag(configuration, request, now, refused=refused)
     headers = (
         *answer_headers(holder),
         ("etag", etag),
@@ -210,14 +211,13 @@ def _asked(request: Request, services: Services) -> _Asked:
 
 
 def _etag(
-    configuration: Configuration, request: Request, now: float, *, stale: bool
+    configuration: Configuration, request: Request, now: float, *, refused: bool
 ) -> str:
     """What the answer depends on: the configuration, who asks, and the half-day.
 
     Where a variant was withdrawn for harm, also whether the plan is too old for it.
     """
     key_id = request.key.id if request.key else 0
-    refused = stale and configuration.has_withdrawn
     half_day = int(now // _GOOD_FOR_SECONDS)
     state = f"{configuration.state(now)}.{key_id}.{half_day}.{refused}\n".encode()
     return f'"{blake2b(state + request.body, digest_size=12).hexdigest()}"'
