@@ -57,7 +57,8 @@ class Plan:
         looks: Planned looks.
         same_model: A/A: every variant carries the first version.
         fallback_margin: Points by which the share of shoppers with an empty or
-            fallback list may rise: a model that needs a history cannot serve the new.
+            fallback list may rise beyond the share of newcomers to expect: a model
+            that needs a history cannot serve those.
     """
 
     rankers: Mapping[str, Mapping[str, float | int | str]]
@@ -238,7 +239,7 @@ class MainJob:
                 {
                     "metric": "fallback_share",
                     "role": "guardrail",
-                    "margin": self.plan.fallback_margin,
+                    "margin": self.plan.fallback_margin + self.world.newcomers,
                     "margin_scale": "absolute",
                 },
             ],

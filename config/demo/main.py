@@ -71,6 +71,8 @@ def main() -> int:
     summary = _summary(report, truth, known["url"], time.time() - arguments.started)
     _print(console, report, truth, summary)
     (data_dir() / "summary.json").write_text(summary.as_json() + "\n")
+    if truth:
+        (data_dir() / "truth.json").write_text(json.dumps(truth) + "\n")
     if arguments.resplits:
         _resplit(console, arguments.resplits)
     return 0
@@ -100,7 +102,6 @@ def _world(arguments: argparse.Namespace) -> tuple[World, Plan]:
             days=TEST_DAYS,
             looks=6,
             same_model=arguments.aa,
-            fallback_margin=0.3,  # a fifth of its shoppers come without a history
         )
         return RetailWorld(arguments.data, folder), plan
     parameters = ShopParameters(seed=arguments.seed, shoppers=arguments.shoppers)

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from config.demo.world import Event, Visit, event
+from config.demo.world import Event, Visit, event, newcomer_share
 
 TEST_DAYS = 84
 WINDOW_DAYS = 28
@@ -41,9 +41,16 @@ class RetailWorld:
             index=False,
             compression={"method": "gzip", "compresslevel": 1},
         )
+        past = self._prepare(log[log["ts"] < cut])
+        past = past[past["qty"] > 0]
         self._after = self._prepare(log[log["ts"] >= cut])
         self.starts_at = cut.tz_localize(UTC).timestamp()
         self.ends_at = self.starts_at + TEST_DAYS * DAY_S
+        self.newcomers = newcomer_share(
+            past["customer"].to_numpy(dtype=str),
+            past["at"].to_numpy(),
+            since=self.starts_at - TEST_DAYS * DAY_S,
+        )
         bought = self._after[self._after["qty"] > 0]
         self._orders = bought.drop_duplicates(["customer", "at"])
         self._bought = {

@@ -11,7 +11,7 @@ import numpy as np
 
 from config.demo.shop import CATEGORIES, DAY_S, Shop
 from config.demo.words import OPINIONS
-from config.demo.world import Event, Visit, event
+from config.demo.world import Event, Visit, event, newcomer_share
 
 CURRENCY = "GBP"
 SECONDS_PER_VIEW = 45.0
@@ -43,7 +43,11 @@ class SyntheticWorld:
         self.shop = shop
         self.folder = folder
         self.starts_at = shop.opening_of_test
-        self.ends_at = self.starts_at + shop.parameters.test_days * DAY_S
+        length = shop.parameters.test_days * DAY_S
+        self.ends_at = self.starts_at + length
+        self.newcomers = newcomer_share(
+            shop.past.shopper, shop.past.at, since=self.starts_at - length
+        )
 
     def log_file(self) -> tuple[Path, str]:
         """Write the past as CSV in the generic mapping's columns."""

@@ -5,6 +5,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
+import numpy as np
+import numpy.typing as npt
+
 Event = Mapping[str, object]
 
 
@@ -28,11 +31,14 @@ class World(Protocol):
     Attributes:
         currency: Of its prices, ISO 4217.
         starts_at, ends_at: The experiment's stretch, Unix seconds.
+        newcomers: Share of shoppers without a history to expect in it, told by the
+            stretch before it.
     """
 
     currency: str
     starts_at: float
     ends_at: float
+    newcomers: float
 
     def log_file(self) -> tuple[Path, str]:
         """The past as a file to import, and the name of its column mapping."""
@@ -50,6 +56,26 @@ class World(Protocol):
 
     def background(self) -> Iterator[Event]:
         """Events of the stretch that belong to no visit, in time order."""
+
+
+def newcomer_share(
+    shoppers: npt.ArrayLike, at: npt.ArrayLike, *, since: float
+) -> float:
+    """Share of the shoppers seen since a moment who had never been seen before it.
+
+    Args:
+        shoppers: Who, a row a visit, any hashable.
+        at: When, the same length, Unix seconds.
+        since: The moment.
+    """
+    who, when = np.asarray(shoppers), np.asarray(at, dtype=np.float64)
+    _, index = np.unique(who, return_inverse=True)
+    first = np.full(index.max(initial=-1) + 1, np.inf)
+    last = np.full(first.shape, -np.inf)
+    np.minimum.at(first, index, when)
+    np.maximum.at(last, index, when)
+    recent = last >= since
+    return float((first[recent] >= since).mean()) if recent.any() else 0.0
 
 
 def event(

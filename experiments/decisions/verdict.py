@@ -106,9 +106,16 @@ def _figures(interval: Interval | None) -> tuple[float, float, float]:
     """Return estimate, lower and upper; NaN for what is not known."""
     if interval is None:
         return math.nan, math.nan, math.nan
-    values = (interval.estimate, interval.lower, interval.upper)
-    estimate, lower, upper = (math.nan if v is None else v for v in values)
-    return estimate, lower, upper
+    estimate, lower, upper = interval.estimate, interval.lower, interval.upper
+    middle = math.nan if estimate is None else estimate
+    if lower is None and upper is None:
+        return middle, math.nan, math.nan
+    # An end that alone is missing has no bound (a control without an event).
+    return (
+        middle,
+        -math.inf if lower is None else lower,
+        math.inf if upper is None else upper,
+    )
 
 
 def _direction(metric: MetricResult) -> Direction:

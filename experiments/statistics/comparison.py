@@ -36,8 +36,12 @@ class Status(StrEnum):
     OK = "ok"
     NOT_ENOUGH_DATA = "not_enough_data"
     DEGENERATE = "degenerate"
+    DISCRETE = "discrete"
     UNBOUNDED = "unbounded"
     SKEW_WARNING = "skew_warning"
+    LOW_OVERLAP = "low_overlap"
+    WEIGHTS_OFF = "weights_off"
+    NOT_SELECTED = "not_selected"
 
     @property
     def sentence(self) -> str:
@@ -49,6 +53,10 @@ _SENTENCES = {
     Status.OK: "The figures can be read as they are.",
     Status.NOT_ENOUGH_DATA: "A variant has too few units to say anything.",
     Status.DEGENERATE: "The metric does not vary, so no test applies.",
+    Status.DISCRETE: (
+        "Many rows share the quantile's own value, so it has no usable error; compare "
+        "means, or the share of rows above a threshold."
+    ),
     Status.UNBOUNDED: (
         "The control's value is too close to zero for a relative effect; "
         "read the absolute one."
@@ -56,6 +64,17 @@ _SENTENCES = {
     Status.SKEW_WARNING: (
         "Few units carry most of this metric, so the interval and the p-value are "
         "approximate."
+    ),
+    Status.LOW_OVERLAP: (
+        "The log holds too few rounds like those the new policy would play; "
+        "run an experiment instead."
+    ),
+    Status.WEIGHTS_OFF: (
+        "The importance weights do not average to one: the logged propensities are "
+        "wrong, or the new policy plays what the old one never did."
+    ),
+    Status.NOT_SELECTED: (
+        "The experiment was not chosen for its result, so there is nothing to correct."
     ),
 }
 
@@ -189,7 +208,8 @@ _ARRAYS = (
 
 def statuses(shape: tuple[int, ...], *rules: tuple[BoolArray, Status]) -> StatusArray:
     """Return `OK` everywhere but where a rule holds; earlier rules win."""
-    result = np.full(shape, Status.OK, dtype=object)
+    result = np.empty(shape, dtype=object)
+    result.fill(Status.OK)  # np.full would turn the member into a plain string
     for condition, status in reversed(rules):
         result[np.broadcast_to(condition, shape)] = status
     return result

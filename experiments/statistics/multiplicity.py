@@ -10,6 +10,9 @@ References:
     Wright (1992), "Adjusted p-values for simultaneous inference", Biometrics 48, A1.
     Benjamini and Hochberg (1995), JRSS B 57(1).
     Benjamini and Yekutieli (2001), Annals of Statistics 29(4), theorem 1.3.
+    Wang and Ramdas (2022), "False discovery rate control with e-values", JRSS B 84(3),
+    section 2 (e-BH). Bretz, Maurer, Brannath, Posch (2009), Statistics in Medicine 28
+    (weighted Holm).
 """
 
 from collections.abc import Callable
@@ -22,6 +25,7 @@ from experiments.statistics.numeric import (
     StatisticsError,
     as_floats,
     check_at_least,
+    divide,
     first,
 )
 
@@ -35,23 +39,67 @@ def bonferroni(p_values: ArrayLike, weights: ArrayLike | None = None) -> FloatAr
             weight zero is never significant.
 
     Raises:
-        StatisticsError: p-values out of [0, 1], negative weights, shapes that differ.
+        StatisticsError: p-values out of [0, 1], negative weights, weights without a
+            finite sum above 0, shapes that differ.
     """
     p = _checked(p_values)
-    counted = ~np.isnan(p)
+    share = shares(p, weights)
+    adjusted = np.where(share > 0, divide(p, share), 1.0)
+    return np.where(np.isnan(p), np.nan, np.minimum(adjusted, 1.0))
+
+
+def shares(p_values: FloatArray, weights: ArrayLike | None = None) -> FloatArray:
+    """Return the share of alpha each known p-value gets; 0 where it is NaN.
+
+    Args:
+        p_values: one family.
+        weights: as in `bonferroni`.
+
+    Raises:
+        StatisticsError: as in `bonferroni`.
+    """
+    counted = ~np.isnan(p_values)
     given = (
-        np.ones_like(p) if weights is None else check_at_least("weights", weights, 0)
+        np.ones_like(p_values)
+        if weights is None
+        else check_at_least("weights", weights, 0)
     )
-    if given.shape != p.shape:
-        raise StatisticsError(f"weights must have shape {p.shape}, got {given.shape}")
-    share = given / max(float(given[counted].sum()), 1e-300)
-    adjusted = np.where(share > 0, p / np.where(share > 0, share, 1.0), 1.0)
-    return np.where(counted, np.minimum(adjusted, 1.0), np.nan)
+    if given.shape != p_values.shape:
+        raise StatisticsError(
+            f"weights must have shape {p_values.shape}, got {given.shape}"
+        )
+    counting = np.where(counted, given, 0.0)
+    total = float(counting.sum())
+    if counted.any() and not 0 < total < np.inf:
+        raise StatisticsError(
+            f"weights of the known p-values must sum to > 0, got {total:g}"
+        )
+    return counting / total if total > 0 else counting
 
 
-def holm(p_values: ArrayLike) -> FloatArray:
-    """Step down: as safe as Bonferroni and never less powerful."""
-    return _ordered(p_values, lambda p, m: _step_down(p * (m - np.arange(m))))
+def holm(p_values: ArrayLike, weights: ArrayLike | None = None) -> FloatArray:
+    """Step down: as safe as Bonferroni and never less powerful.
+
+    Args:
+        p_values: one family.
+        weights: as in `bonferroni`; what a rejected test held goes to the others.
+
+    Raises:
+        StatisticsError: as in `bonferroni`.
+    """
+    p = _checked(p_values)
+    flat, share = p.ravel(), shares(p, weights).ravel()
+    ratio = np.where(share > 0, divide(flat, share), np.inf)
+    known = np.flatnonzero(~np.isnan(flat))
+    order = known[np.argsort(ratio[known], kind="stable")]
+    result = np.full(flat.shape, np.nan)
+    if order.size:
+        left = np.cumsum(share[order][::-1])[::-1]
+        weighed = share[order] > 0
+        stepped = np.where(weighed, ratio[order], 1.0) * np.where(weighed, left, 1.0)
+        stepped = np.maximum(_step_down(stepped), flat[order])
+        result[order] = np.minimum(stepped, 1.0)
+    return result.reshape(p.shape)
 
 
 def hochberg(p_values: ArrayLike) -> FloatArray:
@@ -79,6 +127,24 @@ def benjamini_yekutieli(p_values: ArrayLike) -> FloatArray:
         return _step_up(np.asarray(p * m / ranks * (1 / ranks).sum()))
 
     return _ordered(p_values, adjust)
+
+
+def e_benjamini_hochberg(log_e_values: ArrayLike) -> FloatArray:
+    """Control the false discovery rate under any dependence, from e-values.
+
+    Evidence watched at every look (`sequential.always_valid`) stays valid here, where
+    running p-values would need the dependence to be known.
+
+    Args:
+        log_e_values: natural logarithms, for evidence beyond the largest float; a NaN
+            is not counted.
+
+    Returns:
+        The smallest alpha at which each test is rejected, capped at 1.
+    """
+    log_e = as_floats("log_e_values", log_e_values)
+    with np.errstate(under="ignore"):
+        return benjamini_hochberg(np.exp(-np.maximum(log_e, 0.0)))
 
 
 def _hommel(p: FloatArray, m: int) -> FloatArray:

@@ -4,6 +4,15 @@ A spending function says how much of the error may be used up by each look; the 
 values follow by integrating the joint density of the running statistic. The repeated
 interval of a look uses its critical value, and the repeated p-value is the smallest
 overall alpha at which that interval excludes no effect, so the two never disagree.
+They hold at every look, also where the experiment runs on beyond a boundary. Once it
+has ended, `stage_wise` gives an interval that is not pulled outwards by early stopping.
+
+O'Brien-Fleming-like spending is the default: it keeps nearly all of the error for the
+last look, so a planned experiment needs 1 to 3 % more units than a single look would
+and an early stop takes overwhelming evidence. Looks may be skipped, added or moved for
+reasons that have nothing to do with the data: only the information at the looks taken
+enters. A look past the planned end (overrun) keeps what earlier looks have spent and
+spends the rest, and so does the `final` one of an experiment that ends short.
 
 References:
     Lan and DeMets (1983), "Discrete sequential boundaries for clinical trials",
@@ -11,12 +20,8 @@ References:
     Jennison and Turnbull (2000), "Group Sequential Methods with Applications to
     Clinical Trials", 7.2 (spending), 9.1 and 9.4 (repeated intervals and p-values),
     19.2 (recursive integration).
-    Armitage, McPherson, Rowe (1969), "Repeated significance tests on accumulating
-    data", JRSS A 132.
-    Waudby-Smith, Arbour, Sinha, Kennedy, Ramdas (2021), "Time-uniform central limit
-    theory and asymptotic confidence sequences", arXiv:2103.06476, theorem 2.2.
-    Howard, Ramdas, McAuliffe, Sekhon (2021), "Time-uniform, nonparametric,
-    nonasymptotic confidence sequences", Annals of Statistics 49(2) (normal mixture).
+    Proschan, Lan, Wittes (2006), "Statistical Monitoring of Clinical Trials", 5.3 to
+    5.5 (information that differs from the plan, overrun).
 """
 
 from collections.abc import Sequence
@@ -26,13 +31,12 @@ from typing import Literal, TypeAlias
 
 import numpy as np
 from numpy.typing import ArrayLike
-from scipy import special
 
+from experiments.statistics.crossing import FARTHEST, NODES, Walk
 from experiments.statistics.numeric import (
     FloatArray,
     StatisticsError,
     bisect,
-    broadcast,
     check_open,
     normal_quantile,
     normal_tail,
@@ -42,9 +46,7 @@ from experiments.statistics.numeric import (
 Spending: TypeAlias = Literal["obrien_fleming", "pocock"] | float
 """A named family, or the exponent phi of the power family alpha * t^phi."""
 
-NODES = 256
 _TABLE_NODES = 128
-_FARTHEST = 9.0  # beyond it a standard normal has less than 1e-18
 _TABLE_SIZE = 161
 
 
@@ -80,6 +82,7 @@ def boundaries(
     alpha: float,
     *,
     kind: Spending = "obrien_fleming",
+    final: bool = False,
     two_sided: bool = True,
     nodes: int = NODES,
 ) -> FloatArray:
@@ -87,10 +90,11 @@ def boundaries(
 
     Args:
         information: rising information fractions of the looks so far, of the planned
-            total. When the last exceeds 1 (overrun) all are divided by it and the rest
-            of the error is spent.
+            total. Above 1 (overrun) the rest of the error is spent, and a look after
+            that one can find nothing: its critical value is infinite.
         alpha: error over all looks.
         kind: spending function.
+        final: the last of them ends the experiment: it spends all that is left.
         two_sided: when False alpha is spent on one side: the boundary is that of two
             sides at 2 alpha, which is conservative by less than alpha^2.
         nodes: Gauss-Legendre nodes of the integration.
@@ -101,11 +105,12 @@ def boundaries(
     fractions = checked_fractions(information)
     total = check_open("alpha", alpha, 0.0, 1.0 if two_sided else 0.5)
     both_sides = np.atleast_1d(total if two_sided else 2 * total)
-    return np.asarray(_critical_values(fractions, both_sides, kind, nodes)[0])
+    found = _critical_values(fractions, both_sides, kind, nodes, final=final)
+    return np.asarray(found[0])
 
 
 def checked_fractions(information: Sequence[float]) -> tuple[float, ...]:
-    """Return the fractions, rescaled when they overrun.
+    """Return the fractions as a tuple.
 
     Raises:
         StatisticsError: empty, not positive or not rising.
@@ -116,63 +121,48 @@ def checked_fractions(information: Sequence[float]) -> tuple[float, ...]:
         raise StatisticsError(
             f"information must rise strictly from above 0, got {fractions!r}"
         )
-    last = fractions[-1]
-    return tuple(share / last for share in fractions) if last > 1 else fractions
+    return fractions
 
 
 def _critical_values(
-    fractions: tuple[float, ...], alphas: FloatArray, kind: Spending, nodes: int
+    information: tuple[float, ...],
+    alphas: FloatArray,
+    kind: Spending,
+    nodes: int,
+    *,
+    final: bool = False,
 ) -> FloatArray:
     """Return critical values, shape (alpha, look), by recursive integration.
 
-    Between looks the density of the statistic Z on the continuation region [-c, c] is
-    kept at Gauss-Legendre nodes; Z' = sqrt(t/t') Z + sqrt(1 - t/t') noise.
+    Error is spent by the planned share of information; how two looks hang together
+    follows from the information they really have.
     """
-    points, weights = np.polynomial.legendre.leggauss(nodes)
     spent = np.zeros_like(alphas)
-    critical = np.empty((alphas.size, len(fractions)))
-    z = mass = drift = np.empty((alphas.size, 0))
-    noise = 1.0
-    for look, share in enumerate(fractions):
-        due = np.maximum(spending(kind, alphas, share) - spent, 0.0)
+    critical = np.empty((alphas.size, len(information)))
+    walk = Walk.start()
+    last = len(information) - 1
+    for look, share in enumerate(information):
+        goal = 1.0 if final and look == last else share
+        due = np.maximum(spending(kind, alphas, goal) - spent, 0.0)
         spent = spent + due
-        if look == 0:
-            bound = normal_quantile(due / 2)
-        else:
-            drift = np.sqrt(fractions[look - 1] / share) * z
-            noise = np.sqrt(1 - fractions[look - 1] / share)
-            bound = _exit_bound(drift, noise, mass, due)
-        critical[:, look] = bound
-        if look == len(fractions) - 1:
-            break
-        edge = np.minimum(bound, _FARTHEST)[:, None]
-        grid = edge * points
-        if look == 0:
-            density = _normal_density(grid)
-        else:
-            steps = (grid[:, :, None] - drift[:, None, :]) / noise
-            density = (_normal_density(steps) * mass[:, None, :]).sum(-1) / noise
-        z, mass = grid, density * edge * weights
+        critical[:, look] = _exit_bound(walk, share, due)
+        if look < last:
+            walk = walk.advance(share, critical[:, look], nodes=nodes)
     return critical
 
 
 @quiet
-def _exit_bound(
-    drift: FloatArray, noise: float, mass: FloatArray, due: FloatArray
-) -> FloatArray:
+def _exit_bound(walk: Walk, share: float, due: FloatArray) -> FloatArray:
     """Return c with P(no exit before, |Z| > c) equal to the error that is due."""
-
-    def excess(c: FloatArray) -> FloatArray:
-        upper = special.ndtr((drift - c[:, None]) / noise)
-        lower = special.ndtr((-drift - c[:, None]) / noise)
-        return np.asarray((mass * (upper + lower)).sum(-1) - due)
-
-    return bisect(excess, np.zeros_like(due), np.full_like(due, 2 * _FARTHEST))
-
-
-@quiet
-def _normal_density(z: FloatArray) -> FloatArray:
-    return np.asarray(np.exp(-0.5 * z * z) / np.sqrt(2 * np.pi))
+    if walk.time == 0.0:
+        return normal_quantile(due / 2)
+    # The walk is symmetric: half of the error lies on each side.
+    bound = bisect(
+        lambda c: walk.above(share, c) - due / 2,
+        np.zeros_like(due),
+        np.full_like(due, 2 * FARTHEST),
+    )
+    return np.where(due > 0, bound, np.inf)
 
 
 @dataclass(frozen=True, slots=True)
@@ -180,15 +170,18 @@ class Look:
     """One look of a group-sequential plan; give it to a comparison as its quantile.
 
     Attributes:
-        information: information fractions of the looks up to and including this one;
-            give the last planned look 1.0, so that all of alpha is spent.
+        information: information fractions of the looks up to and including this one,
+            of the planned total; above 1 when the experiment overran.
         alpha: two-sided error over all looks.
         kind: spending function.
+        final: this look ends the experiment, so it spends all that is left; implied
+            from a fraction of 1 on.
     """
 
     information: tuple[float, ...]
     alpha: float
     kind: Spending = "obrien_fleming"
+    final: bool = False
 
     def __post_init__(self) -> None:
         """Check the arguments once."""
@@ -198,7 +191,7 @@ class Look:
     @property
     def critical(self) -> float:
         """Normal critical value of this look."""
-        return _critical(self.information, self.alpha, self.kind)
+        return _critical(self.information, self.alpha, self.kind, final=self.final)
 
     def repeated_p(self, p_value: ArrayLike) -> FloatArray:
         """Return the repeated p-value of a single-look two-sided p-value.
@@ -211,6 +204,7 @@ class Look:
             self.information,
             alpha=self.alpha,
             kind=self.kind,
+            final=self.final,
         )
 
 
@@ -221,6 +215,7 @@ def repeated_p(
     *,
     alpha: float = 0.05,
     kind: Spending = "obrien_fleming",
+    final: bool = False,
 ) -> FloatArray:
     """Return the smallest overall alpha whose repeated interval excludes no effect.
 
@@ -233,14 +228,17 @@ def repeated_p(
         information: information fractions of the looks so far, this one last.
         alpha: the plan's error over all looks.
         kind: spending function.
+        final: the latest look ends the experiment, as in `boundaries`.
 
     Raises:
         StatisticsError: as `boundaries`.
     """
     fractions = checked_fractions(information)
     plan_alpha = float(check_open("alpha", alpha))
-    bounds, levels = _boundary_table(fractions, kind)
-    here = _critical(fractions, plan_alpha, kind)
+    bounds, levels = _boundary_table(fractions, kind, final=final)
+    here = _critical(fractions, plan_alpha, kind, final=final)
+    if not np.isfinite(here):  # nothing is left to spend: nothing can be found
+        return np.where(np.isnan(np.asarray(z, dtype=np.float64)), np.nan, 1.0)
     level = float(normal_quantile(plan_alpha / 2))
     place = int(np.searchsorted(bounds, here))
     bounds = np.insert(bounds, place, here)
@@ -254,81 +252,23 @@ def repeated_p(
 
 
 @lru_cache(maxsize=256)
-def _critical(fractions: tuple[float, ...], alpha: float, kind: Spending) -> float:
-    return float(_critical_values(fractions, np.array([alpha]), kind, NODES)[0, -1])
+def _critical(
+    fractions: tuple[float, ...], alpha: float, kind: Spending, *, final: bool
+) -> float:
+    level = np.array([alpha])
+    found = _critical_values(fractions, level, kind, NODES, final=final)
+    return float(found[0, -1])
 
 
 @lru_cache(maxsize=64)
 def _boundary_table(
-    fractions: tuple[float, ...], kind: Spending
+    fractions: tuple[float, ...], kind: Spending, *, final: bool
 ) -> tuple[FloatArray, FloatArray]:
     """Return rising boundaries of the last look and the z of alpha / 2 of each."""
     levels = np.linspace(0.0, 7.5, _TABLE_SIZE)
     alphas = np.minimum(2 * normal_tail(levels), 1.0)
-    bounds = _critical_values(fractions, alphas, kind, _TABLE_NODES)[:, -1]
+    bounds = _critical_values(fractions, alphas, kind, _TABLE_NODES, final=final)
+    bounds = bounds[:, -1]
     bounds = np.maximum.accumulate(bounds)
     rising = np.isfinite(bounds) & (np.diff(bounds, prepend=-1.0) > 0)
     return bounds[rising], levels[rising]
-
-
-@dataclass(frozen=True, slots=True)
-class ConfidenceSequence:
-    """An interval that holds at every look together, however often one looks.
-
-    Attributes:
-        half_width: of the interval around the estimate.
-        p_value: valid at any time; keep the smallest seen so far.
-        log_evidence: log of the e-value against no effect; -inf on the wrong side.
-    """
-
-    half_width: FloatArray
-    p_value: FloatArray
-    log_evidence: FloatArray
-
-
-@quiet
-def always_valid(
-    estimate: ArrayLike,
-    standard_error: ArrayLike,
-    n: ArrayLike,
-    *,
-    alpha: ArrayLike = 0.05,
-    n_opt: ArrayLike,
-    one_sided: bool = False,
-) -> ConfidenceSequence:
-    """Return the asymptotic confidence sequence of a normal mixture at this moment.
-
-    Works on any asymptotically linear estimate (mean, ratio, covariate-adjusted). Wait
-    for about 100 units a variant before the first look.
-
-    Args:
-        estimate: effect, any shape.
-        standard_error: of the estimate.
-        n: units of both arms together.
-        alpha: error over all time.
-        n_opt: number of units at which the interval is narrowest; fix it beforehand.
-        one_sided: test for a positive effect; the lower bound is estimate - half_width.
-
-    Raises:
-        StatisticsError: alpha out of (0, 1), out of (0, 0.5) when one-sided, or n_opt
-            not positive.
-    """
-    error = check_open("alpha", alpha, 0.0, 0.5 if one_sided else 1.0)
-    best = check_open("n_opt", n_opt, 0.0, np.inf)
-    d, se, units = broadcast(estimate=estimate, standard_error=standard_error, n=n)
-    log_alpha = np.log(2 * error if one_sided else error)
-    rho2 = (-2 * log_alpha + np.log1p(-2 * log_alpha)) / best
-    t = units * rho2 + 1
-    usable = np.where((se > 0) & (units > 0), se, np.nan)
-    x = units * rho2 * (d / usable) ** 2 / (2 * t)
-    evidence = x - 0.5 * np.log(t)
-    if one_sided:
-        limit = np.log1p(np.sqrt(t) / (2 * error))
-        evidence = np.log(2) + x + np.log(-np.expm1(-x)) - 0.5 * np.log(t)
-        evidence = np.where(d > 0, evidence, -np.inf)
-    else:
-        limit = 0.5 * np.log(t) - np.log(error)
-    p_value = np.exp(np.minimum(-evidence, 0.0))
-    half_width = usable * np.sqrt(2 * t * limit / np.where(units > 0, units * rho2, 1))
-    p_value = np.where(np.isnan(usable), np.nan, p_value)
-    return ConfidenceSequence(half_width, p_value, evidence)

@@ -8,7 +8,7 @@ import stat
 import subprocess
 import sys
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -30,10 +30,13 @@ pytestmark = pytest.mark.xdist_group("installation")
 
 
 @contextmanager
-def started(folder: Path, *arguments: str) -> Iterator[subprocess.Popen[str]]:
-    """The demo on a shop of 1,200, its output piped."""
+def started(
+    folder: Path, *arguments: str, before: Sequence[str] = ()
+) -> Iterator[subprocess.Popen[str]]:
+    """The demo on a shop of 1,200, its output piped; ``before`` runs it."""
     job = subprocess.Popen(
         [
+            *before,
             *(sys.executable, "manage.py", "demo", "--shoppers", "1200"),
             *("--data-dir", str(folder), *arguments),
         ],

@@ -1,4 +1,5 @@
 import shutil
+import signal
 import time
 from argparse import ArgumentParser
 from pathlib import Path
@@ -8,10 +9,12 @@ from django.core.management import BaseCommand, CommandError
 
 from config.env import Environment
 from config.installation import Installation, InstallationBusyError
+from config.memory import free_mb
 from config.process import ProcessError
 from config.supervisor import Supervisor, interruptible
 
 LEAST_DISK_MB = 600
+LEAST_MEMORY_MB = 2_400
 
 
 class Command(BaseCommand):
@@ -54,6 +57,7 @@ class Command(BaseCommand):
         if data is not None and not data.is_file():
             raise CommandError(f"{data} is no file; give the path of a log to import.")
         self._need_disk(data_dir)
+        self._need_memory()
         arguments = [f"--seed={options['seed']}", f"--started={time.time():.3f}"]
         arguments += ["--aa"] if options["aa"] else []
         arguments += [f"--data={data.resolve()}"] if data else []
@@ -86,9 +90,26 @@ class Command(BaseCommand):
                 "Free some, or name another folder with --data-dir."
             )
 
+    @staticmethod
+    def _need_memory() -> None:
+        free = free_mb()
+        if free < LEAST_MEMORY_MB:
+            raise CommandError(
+                f"{free:,.0f} MB of memory are free, the demo needs "
+                f"{LEAST_MEMORY_MB:,}. Close other programs or raise the limit."
+            )
+
     def _run(self, product: Supervisor, arguments: list[str]) -> None:
         """The main job in a process of its own, on this terminal."""
         status = product.run("-m", "config.demo.main", *arguments)
+        if status < 0:
+            raise CommandError(
+                f"The main job was ended by {signal.Signals(-status).name}, most "
+                f"often because no memory was left ({free_mb():,.0f} MB are free "
+                f"now, the demo needs {LEAST_MEMORY_MB:,}): close other programs, "
+                "then run again; the next run starts from a clean demo shop. Logs: "
+                f"{product.installation.logs}."
+            )
         if status != 0:
             raise CommandError(
                 f"The main job ended with status {status}; the logs of every process "

@@ -17,6 +17,7 @@ from experiments.statistics.aggregates import (
     Moments,
     merge,
 )
+from experiments.statistics.always_valid import always_valid
 from experiments.statistics.comparison import Comparison, Status
 from experiments.statistics.covariates import (
     adjust,
@@ -28,7 +29,7 @@ from experiments.statistics.means import welch
 from experiments.statistics.numeric import FloatArray
 from experiments.statistics.ratios import ratio_difference, ratio_lift
 from experiments.statistics.relative import delta, fieller, log_delta
-from experiments.statistics.sequential import Look, always_valid
+from experiments.statistics.sequential import Look
 
 LOOK = Look((0.5,), alpha=0.05)
 values = st.floats(-1e3, 1e3, allow_subnormal=False).map(lambda x: round(x, 3))

@@ -10,6 +10,7 @@ import pytest
 
 from experiments.statistics import multiplicity, proportions, srm
 from experiments.statistics.aggregates import CrossMoments, JointMoments, Moments
+from experiments.statistics.always_valid import always_valid
 from experiments.statistics.comparison import Status
 from experiments.statistics.covariates import adjust
 from experiments.statistics.guardrails import (
@@ -27,7 +28,6 @@ from experiments.statistics.ratios import (
 from experiments.statistics.relative import fieller
 from experiments.statistics.sequential import (
     Look,
-    always_valid,
     boundaries,
     repeated_p,
     spending,

@@ -9,6 +9,7 @@ import pytest
 
 from experiments.statistics import multiplicity, proportions, srm
 from experiments.statistics.aggregates import CrossMoments, JointMoments, Moments
+from experiments.statistics.always_valid import always_valid
 from experiments.statistics.comparison import Comparison
 from experiments.statistics.covariates import (
     adjust,
@@ -23,7 +24,7 @@ from experiments.statistics.ratios import (
     ratio_difference,
 )
 from experiments.statistics.relative import delta, fieller, log_delta
-from experiments.statistics.sequential import Spending, always_valid, boundaries
+from experiments.statistics.sequential import Spending, boundaries
 from tests.experiments.statistics.shared_data import columns
 
 CONTROL = Moments.from_power_sums(3407, 1396.87, 52377.9767)
@@ -225,10 +226,10 @@ def test_always_valid_proportions_equal_the_growthbook_reference() -> None:
 
 def test_always_valid_is_the_normal_mixture_of_confseq() -> None:
     """Unit variance, 100 observations: the boundary is half_width * n."""
-    two = always_valid(0.1, 0.1, 100, n_opt=100)
+    two = always_valid(0.1, 0.1, 100, n_opt=100, burn_in=0)
     assert float(two.half_width) * 100 == pytest.approx(30.35209, abs=5e-6)
     assert float(two.log_evidence) == pytest.approx(-0.6510052, abs=5e-8)
-    one = always_valid(0.1, 0.1, 100, n_opt=100, one_sided=True)
+    one = always_valid(0.1, 0.1, 100, n_opt=100, one_sided=True, burn_in=0)
     # The closed form is an upper bound of the exact one-sided 27.66071.
     assert 27.66071 < float(one.half_width) * 100 < 27.80
 

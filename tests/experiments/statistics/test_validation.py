@@ -13,6 +13,7 @@ import pytest
 
 from experiments.statistics import proportions
 from experiments.statistics.aggregates import CrossMoments, JointMoments, Moments
+from experiments.statistics.always_valid import always_valid
 from experiments.statistics.comparison import Comparison
 from experiments.statistics.covariates import (
     adjust,
@@ -24,7 +25,7 @@ from experiments.statistics.means import welch
 from experiments.statistics.numeric import FloatArray
 from experiments.statistics.ratios import ratio_difference, ratio_lift
 from experiments.statistics.relative import fieller
-from experiments.statistics.sequential import Look, always_valid
+from experiments.statistics.sequential import Look
 
 logger = logging.getLogger(__name__)
 SIMULATIONS = 2000
