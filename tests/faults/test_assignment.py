@@ -102,6 +102,7 @@ def test_a_change_is_in_every_process_within_a_second(
 ) -> None:
     publish(server, plan())
     with front(tmp_path, server) as shop:
+        wait_for(lambda: ask(shop).status == 200)
         for _ in range(3):
             made = plan()
             publish(server, made)
@@ -114,6 +115,7 @@ def test_assignment_goes_on_without_redis_and_postgresql_also_in_a_new_process(
     made = plan()
     publish(server, made)
     with front(tmp_path, server) as shop:
+        wait_for(lambda: ask(shop).status == 200)
         before = assigned(shop)
         assert {value for value, _ in before} == {"control", "treatment"}
         server.kill()
@@ -122,6 +124,7 @@ def test_assignment_goes_on_without_redis_and_postgresql_also_in_a_new_process(
         age = json.loads(shop.call("GET", "/readyz").body)["plan"]["age_seconds"]
         assert age >= 1.0
     with front(tmp_path, server) as started_meanwhile:
+        wait_for(lambda: ask(started_meanwhile).status == 200)
         assert assigned(started_meanwhile) == before
         assert revisions(started_meanwhile) == {made.revision}
 
@@ -139,4 +142,5 @@ def test_an_old_plan_serves_no_variant_that_was_withdrawn_for_harm(
         refused = {("as before", "WITHDRAWN")}
         wait_for(lambda: set(assigned(shop)) == refused, WITHDRAWN_SECONDS + 5)
     with front(tmp_path, server, **limit) as started_meanwhile:
+        wait_for(lambda: ask(started_meanwhile).status == 200)
         assert set(assigned(started_meanwhile)) == refused
