@@ -6,10 +6,10 @@ References: GrowthBook SDK specification 0.8.0, sections ``hash``, ``getBucketRa
 and ``chooseVariation``; Fowler, Noll, Vo: FNV-1a, 32 bit.
 """
 
-from collections.abc import Sequence
+import math
+from bisect import bisect_right
+from collections.abc import Callable, Sequence
 
-import numpy as np
-import numpy.typing as npt
 from fnv_hash_fast import fnv1a_32
 
 Range = tuple[float, float]
@@ -17,8 +17,6 @@ Range = tuple[float, float]
 _OFFSET = 0x811C9DC5
 _PRIME = 0x01000193
 _MASK = 0xFFFFFFFF
-_BLOCK = 16_384  # units hashed together: their columns stay in the cache
-_POWERS = tuple(np.uint32(10**exponent) for exponent in range(9, -1, -1))
 
 
 def fnv32a(text: str) -> int:
@@ -33,73 +31,46 @@ def fnv32a(text: str) -> int:
         return hashed
 
 
+def bucketer(seed: str, version: int = 2) -> Callable[[str], int] | None:
+    """The hash of a seed, compiled: unit to bucket number, below ``slots(version)``.
+
+    None for an unknown version, which puts nobody anywhere.
+    """
+    if version == 1:
+        return lambda unit: fnv32a(unit + seed) % 1_000
+    if version != 2:
+        return None
+    try:
+        prefix = seed.encode("latin-1")
+    except UnicodeEncodeError:
+        return lambda unit: fnv1a_32(b"%d" % fnv32a(seed + unit)) % 10_000
+
+    def second_version(unit: str) -> int:
+        try:
+            hashed = fnv1a_32(prefix + unit.encode("latin-1"))
+        except UnicodeEncodeError:
+            hashed = fnv32a(seed + unit)
+        return fnv1a_32(b"%d" % hashed) % 10_000
+
+    return second_version
+
+
+def slots(version: int) -> int:
+    """Into how many buckets a hash version deals."""
+    return 1_000 if version == 1 else 10_000
+
+
 def bucket(seed: str, unit: str) -> float:
     """The bucket of a unit, in [0, 1), by hash version 2."""
-    return fnv32a(str(fnv32a(seed + unit))) % 10_000 / 10_000
+    number_of = bucketer(seed)
+    assert number_of is not None  # noqa: S101 # version 2 is known
+    return number_of(unit) / 10_000
 
 
 def bucket_of_version(seed: str, unit: str, version: int) -> float | None:
     """The bucket by a stated hash version; None for an unknown one."""
-    if version == 2:
-        return bucket(seed, unit)
-    if version == 1:
-        return fnv32a(unit + seed) % 1_000 / 1_000
-    return None
-
-
-def bucket_many(seed: str, units: Sequence[str]) -> npt.NDArray[np.float64]:
-    """Version 2 buckets of many units: shape (n,), each equal to ``bucket``'s."""
-    buckets = np.empty(len(units), dtype=np.float64)
-    start = np.uint32(fnv32a(seed))  # the seed comes first, so it is hashed once
-    for first in range(0, len(units), _BLOCK):
-        block = slice(first, first + _BLOCK)
-        columns, lengths = _code_units(units[block])
-        hashed = _second_hash(_fnv_columns(columns, lengths, start))
-        buckets[block] = (hashed % np.uint32(10_000)) / 10_000
-    return buckets
-
-
-def _code_units(
-    units: Sequence[str],
-) -> tuple[npt.NDArray[np.uint32], npt.NDArray[np.int64]]:
-    """UTF-16 code units, zero-padded, (longest, n), and the lengths, (n,)."""
-    lengths = np.fromiter(map(len, units), dtype=np.int64, count=len(units))
-    width = max(int(lengths.max()), 1)
-    points = np.array(units, dtype=f"U{width}").view(np.uint32)
-    points = points.reshape(len(units), width)
-    if points.max() <= 0xFFFF:  # a code point each
-        return np.ascontiguousarray(points.T), lengths
-    encoded = [unit.encode("utf-16-le", "surrogatepass") for unit in units]
-    lengths = np.array([len(unit) // 2 for unit in encoded], dtype=np.int64)
-    width = int(lengths.max())
-    padded = b"".join(unit.ljust(2 * width, b"\0") for unit in encoded)
-    pairs = np.frombuffer(padded, dtype="<u2").reshape(len(units), width)
-    return np.ascontiguousarray(pairs.T).astype(np.uint32), lengths
-
-
-def _fnv_columns(
-    columns: npt.NDArray[np.uint32], lengths: npt.NDArray[np.int64], start: np.uint32
-) -> npt.NDArray[np.uint32]:
-    """FNV-1a from a starting state over columns of code units."""
-    hashed = np.full(columns.shape[1], start, dtype=np.uint32)
-    shortest = int(lengths.min())
-    for position, column in enumerate(columns):
-        step = (hashed ^ column) * np.uint32(_PRIME)
-        if position >= shortest:
-            step = np.where(position < lengths, step, hashed)
-        hashed = step
-    return hashed
-
-
-def _second_hash(first: npt.NDArray[np.uint32]) -> npt.NDArray[np.uint32]:
-    """FNV-1a over the decimal digits of the first hash, at most ten."""
-    hashed = np.full(len(first), _OFFSET, dtype=np.uint32)
-    for power in _POWERS:
-        digit = (first // power) % np.uint32(10)
-        step = (hashed ^ (digit + np.uint32(ord("0")))) * np.uint32(_PRIME)
-        # No leading zeros; zero itself is "0".
-        hashed = np.where((first >= power) | (power == 1), step, hashed)
-    return hashed
+    number_of = bucketer(seed, version)
+    return None if number_of is None else number_of(unit) / slots(version)
 
 
 def equal_weights(count: int) -> tuple[float, ...]:
@@ -132,3 +103,40 @@ def choose(value: float, ranges: Sequence[Range]) -> int:
         if start <= value < end:
             return index
     return -1
+
+
+class Partition:
+    """Who owns each bucket number: ``choose`` over whole numbers, made once.
+
+    Attributes:
+        edges: Ascending bucket numbers at which the owner changes.
+        owners: Index of the range from each edge on, the first one before all edges;
+            -1: nobody. One more than there are edges.
+    """
+
+    __slots__ = ("edges", "owners")
+
+    def __init__(self, ranges: Sequence[Range], version: int = 2) -> None:
+        count = slots(version)
+        whole = [(_edge(start, count), _edge(end, count)) for start, end in ranges]
+        self.edges = tuple(sorted({edge for pair in whole for edge in pair}))
+        self.owners = (-1, *(_owner(edge, whole) for edge in self.edges))
+
+    def owner(self, number: int) -> int:
+        """Index of the range that holds a bucket number; -1 when none does."""
+        return self.owners[bisect_right(self.edges, number)]
+
+
+def _edge(bound: float, count: int) -> int:
+    """The smallest bucket number that is not below a bound."""
+    if math.isnan(bound):
+        return count
+    near = math.floor(min(max(bound, 0.0), 1.0) * count)
+    return next(
+        n for n in range(max(near - 1, 0), near + 3) if n / count >= bound or n >= count
+    )
+
+
+def _owner(number: int, ranges: Sequence[tuple[int, int]]) -> int:
+    holders = (i for i, (start, end) in enumerate(ranges) if start <= number < end)
+    return next(holders, -1)

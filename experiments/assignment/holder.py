@@ -3,6 +3,7 @@
 import asyncio
 import logging
 import os
+import time
 from collections.abc import Awaitable, Callable, Sequence
 from pathlib import Path
 
@@ -10,6 +11,8 @@ import msgspec
 from redis.asyncio import Redis
 from redis.exceptions import RedisError
 
+from experiments.assignment.compiled import CompiledPlan
+from experiments.assignment.faults import Faults
 from experiments.assignment.plan import Plan
 from experiments.assignment.publication import (
     CHANNEL,
@@ -23,6 +26,7 @@ from experiments.gateway.clock import Clock
 from models_registry.errors import UnavailableError
 
 logger = logging.getLogger(__name__)
+CATCH_UP_SECONDS = 0.1
 
 Prepare = Callable[[Plan], Awaitable[None]]
 """Makes a process able to answer by a plan, before it does."""
@@ -37,8 +41,13 @@ class PlanUnavailableError(UnavailableError):
 class PlanHolder:
     """Holds the plan of one process.
 
+    Args:
+        withdrawn_seconds: A plan older than this serves no variant that was withdrawn
+            for harm, since it cannot know what was decided since.
+
     Attributes:
         failures: Times in a row that preparing for the newest plan has failed.
+        faults: Wrong rules met, over all plans.
     """
 
     # A plan that cannot be prepared is tried so often, then taken all the same: a
@@ -51,18 +60,23 @@ class PlanHolder:
         path: Path | None = None,
         prepare: Sequence[Prepare] = (),
         clock: Clock | None = None,
+        withdrawn_seconds: Callable[[], float] = lambda: 0.0,
     ) -> None:
         self._path = path
         self._prepare = tuple(prepare)
         self._clock = clock or Clock()
-        self._plan: Plan | None = None
+        self._compiled: CompiledPlan | None = None
         self._confirmed_at = 0.0
+        self._withdrawn_seconds = withdrawn_seconds
         self.failures = 0
+        self._refreshing = asyncio.Lock()
+        self._caught_up_at = float("-inf")
+        self.faults = Faults()
 
     @property
     def loaded(self) -> bool:
         """Whether there is a plan at all."""
-        return self._plan is not None
+        return self._compiled is not None
 
     @property
     def age_seconds(self) -> float:
@@ -75,9 +89,17 @@ class PlanHolder:
         Raises:
             PlanUnavailableError: There is none yet.
         """
-        if self._plan is None:
+        return self.compiled().plan
+
+    def compiled(self) -> CompiledPlan:
+        """The same plan, ready to assign.
+
+        Raises:
+            PlanUnavailableError: There is none yet.
+        """
+        if self._compiled is None:
             raise PlanUnavailableError("No plan was published yet; try again soon.")
-        return self._plan
+        return self._compiled
 
     async def restore(self) -> bool:
         """Take the plan kept on disk; whether there was one that could be read."""
@@ -101,11 +123,15 @@ class PlanHolder:
         Raises:
             RedisError: Redis is away; the present plan stays.
         """
+        async with self._refreshing:  # else an older read could end last
+            return await self._refresh(redis)
+
+    async def _refresh(self, redis: Redis) -> bool:
         head = await redis.get(HEAD_KEY)
         if head is None:
             return False
         revision, built_at = decode_head(head)
-        if self._plan is not None and self._plan.revision == revision:
+        if self._compiled is not None and self._compiled.plan.revision == revision:
             self._confirmed_at = built_at
             return False
         text = await redis.get(PLAN_KEY)
@@ -120,6 +146,20 @@ class PlanHolder:
             except OSError as error:
                 logger.warning("The plan was not kept on disk: %s", error)
         return True
+
+    async def catch_up(self, redis: Redis) -> None:
+        """Look for a plan that a caller knows of already, ten times a second at most.
+
+        Redis away, the present plan stays.
+        """
+        now = time.monotonic()
+        if now - self._caught_up_at < CATCH_UP_SECONDS:
+            return
+        self._caught_up_at = now
+        try:
+            await self.refresh(redis)
+        except (RedisError, OSError, msgspec.MsgspecError) as error:
+            logger.warning("The plan could not be looked for: %s", error)
 
     async def follow(self, redis: Redis, poll_seconds: float) -> None:
         """Take every published plan until cancelled: on notice, and by looking."""
@@ -150,9 +190,22 @@ class PlanHolder:
             if self.failures < self.ATTEMPTS:
                 return False
         self.failures = 0
-        self._plan = plan
-        self._confirmed_at = plan.built_at
+        self._answer_by(await asyncio.to_thread(self._compile, plan))
         return True
+
+    def swap(self, plan: Plan) -> None:
+        """Answer by a plan from now on, whatever it needs besides."""
+        self._answer_by(self._compile(plan))
+
+    def _compile(self, plan: Plan) -> CompiledPlan:
+        return CompiledPlan(plan, faults=self.faults, stale=self._is_stale)
+
+    def _answer_by(self, compiled: CompiledPlan) -> None:
+        self._compiled = compiled
+        self._confirmed_at = compiled.plan.built_at
+
+    def _is_stale(self) -> bool:
+        return self.age_seconds > self._withdrawn_seconds()
 
 
 def _cancelled() -> bool:

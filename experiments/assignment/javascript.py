@@ -13,12 +13,24 @@ Json: TypeAlias = (
     "bool | int | float | str | Sequence[Json] | Mapping[str, Json] | None"
 )
 
-_DECIMAL = re.compile(r"[+-]?(\d+\.?\d*([eE][+-]?\d+)?|\.\d+([eE][+-]?\d+)?)")
+_DECIMAL = re.compile(
+    r"[+-]?([0-9]+\.?[0-9]*([eE][+-]?[0-9]+)?|\.[0-9]+([eE][+-]?[0-9]+)?)"
+)
+_COMMON = (str, int, float, dict)  # what no array is
+_EXACT = 2**53  # below it every whole number is a double
+_INDEX = re.compile(r"0|[1-9][0-9]{0,9}")
+# White space and line ends of ECMA-262, 12.2 and 12.3; Python strips others.
+_SPACE = (
+    "\t\n\v\f\r \u00a0\u1680\u2000\u2001\u2002\u2003\u2004\u2005\u2006\u2007"
+    "\u2008\u2009\u200a\u2028\u2029\u202f\u205f\u3000\ufeff"
+)
 _RADIX = re.compile(r"0([xX][0-9a-fA-F]+|[oO][0-7]+|[bB][01]+)")
 
 
 def is_array(value: Json) -> bool:
     """Whether it is an array, which a string is not."""
+    if value is None or isinstance(value, _COMMON):
+        return False  # first, since asking an abstract class takes ten times as long
     return isinstance(value, Sequence) and not isinstance(value, str)
 
 
@@ -37,23 +49,30 @@ def text(value: Json) -> str:
     return ",".join("" if part is None else text(part) for part in value)
 
 
-def _number_text(value: float) -> str:
-    value = float(value)
+def _number_text(value: float) -> str:  # noqa: PLR0911 # a return for each form
+    """The shortest digits that give the number back, written out below 1e21."""
+    if isinstance(value, int) and abs(value) < _EXACT:
+        return str(value)
+    value = number(value)
     if math.isnan(value):
         return "NaN"
     if math.isinf(value):
         return "Infinity" if value > 0 else "-Infinity"
-    if value == int(value) and abs(value) < 1e21:
+    if value == int(value) and abs(value) < _EXACT:
         return str(int(value))
     shown = repr(value)
     if "e" not in shown:
-        return shown
+        return shown.removesuffix(".0")
     mantissa, exponent = shown.split("e")
-    if -7 < int(exponent) < 0:
-        digits = mantissa.replace(".", "").lstrip("-")
-        sign = "-" if value < 0 else ""
-        return f"{sign}0.{'0' * (-int(exponent) - 1)}{digits}"
-    return f"{mantissa}e{int(exponent):+d}"
+    sign, digits = "-" if value < 0 else "", mantissa.replace(".", "").lstrip("-")
+    power = int(exponent)
+    if 0 < power < 21:
+        return sign + digits.removesuffix("0" if mantissa.endswith(".0") else "").ljust(
+            power + 1, "0"
+        )
+    if -7 < power < 0:
+        return f"{sign}0.{'0' * (-power - 1)}{digits}"
+    return f"{mantissa}e{power:+d}"
 
 
 def number(value: Json) -> float:  # noqa: PLR0911 # a return for each type
@@ -67,7 +86,7 @@ def number(value: Json) -> float:  # noqa: PLR0911 # a return for each type
             return math.inf if value > 0 else -math.inf
     if isinstance(value, Mapping):
         return math.nan
-    shown = text(value).strip()
+    shown = text(value).strip(_SPACE)
     if not shown:
         return 0.0
     if _RADIX.fullmatch(shown):
@@ -80,6 +99,8 @@ def number(value: Json) -> float:  # noqa: PLR0911 # a return for each type
 
 def truth(value: Json) -> bool:
     """``!!value``: empty arrays and objects are true, NaN is not."""
+    if value is None or isinstance(value, str):
+        return bool(value)
     if isinstance(value, float) and math.isnan(value):
         return False
     return True if is_array(value) or isinstance(value, Mapping) else bool(value)
@@ -90,7 +111,7 @@ def strictly_equal(one: Json, other: Json) -> bool:
     if isinstance(one, bool) or isinstance(other, bool):
         return one is other
     if isinstance(one, int | float) and isinstance(other, int | float):
-        return one == other
+        return number(one) == number(other)
     if isinstance(one, str) and isinstance(other, str):
         return one == other
     return one is None and other is None
@@ -99,7 +120,7 @@ def strictly_equal(one: Json, other: Json) -> bool:
 def same_json(one: Json, other: Json) -> bool:
     """``JSON.stringify(one) === JSON.stringify(other)``: key order counts."""
     if isinstance(one, Mapping) and isinstance(other, Mapping):
-        return list(one) == list(other) and all(
+        return keys(one) == keys(other) and all(
             same_json(one[name], other[name]) for name in one
         )
     if isinstance(one, Sequence) and isinstance(other, Sequence):
@@ -107,6 +128,24 @@ def same_json(one: Json, other: Json) -> bool:
             return one == other
         return len(one) == len(other) and all(map(same_json, one, other))
     return strictly_equal(one, other)
+
+
+def keys(value: Mapping[str, Json]) -> list[str]:
+    """``Object.keys(value)``: whole numbers first, ascending."""
+    numbers = sorted((k for k in value if _INDEX.fullmatch(k)), key=int)
+    return [*numbers, *(k for k in value if not _INDEX.fullmatch(k))]
+
+
+def member(value: Json, name: str) -> Json:
+    """``value[name]`` of an object or array; null when there is none."""
+    if isinstance(value, dict | Mapping):
+        return value.get(name)
+    if isinstance(value, Sequence) and not isinstance(value, str):
+        if name == "length":
+            return len(value)
+        if _INDEX.fullmatch(name) and int(name) < len(value):
+            return value[int(name)]
+    return None
 
 
 def order(one: Json, other: Json) -> int | None:
