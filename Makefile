@@ -6,6 +6,7 @@
 #   make test | test-faults | test-slow     the suites ([ARGS=...] for pytest)
 #   make check                              the gate; runs no tests
 #   make bench [BENCH=name]                 benchmarks, results in benchmarks/results
+#   make validate-statistics                the validation grid, written to docs/validation
 #   make lock                               locks from requirements/*.in
 #   make clean                              removes var/ and caches
 
@@ -21,7 +22,8 @@ LOCK := $(UV) pip compile --quiet --universal --python-version 3.11 \
 TORCH_CPU := sha256:6746dbcbeb526eb61330b76b41ff1b4eb848951103a892eeb080dfa2b264667b
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo serve dev test test-faults test-slow check bench lock clean
+.PHONY: help install demo serve dev test test-faults test-slow check bench \
+	validate-statistics lock clean
 
 help:
 	@sed -n 's/^#   //p' Makefile
@@ -66,6 +68,9 @@ check: $(VENV)/.dev
 
 bench: $(VENV)/.dev
 	@$(PY) -m benchmarks $(BENCH)
+
+validate-statistics: $(VENV)/.app
+	@$(PY) -m benchmarks.validation $(ARGS)
 
 clean:
 	rm -rf var staticfiles .mypy_cache .ruff_cache .pytest_cache .hypothesis \

@@ -29,7 +29,7 @@ def names() -> list[str]:
     return sorted(
         module.name.replace("_", "-")
         for module in pkgutil.iter_modules([str(FOLDER)])
-        if not module.name.startswith("_")
+        if not module.name.startswith("_") and not module.ispkg
     )
 
 

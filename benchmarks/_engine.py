@@ -19,6 +19,7 @@ import psutil
 
 from experiments.assignment.bucketing import bucket_ranges
 from experiments.assignment.compiled import CompiledPlan, UnitContext
+from experiments.assignment.javascript import Json
 from experiments.assignment.plan import (
     ExperimentPlan,
     PlacementPlan,
@@ -173,7 +174,7 @@ def growth() -> dict[str, float]:
     plain = CompiledPlan(plan_of(20))
 
     def evaluate(first: int, count: int) -> None:
-        known = {"country": "nl", "orders": 3}
+        known: dict[str, Json] = {"country": "nl", "orders": 3}
         for number in range(first, first + count, 2):
             context = UnitContext(f"shopper-{number}", known, 1.0)
             plain.assign("placement-3", context)

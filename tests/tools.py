@@ -9,14 +9,23 @@ from collections import Counter
 
 import pytest
 
-COMMANDS = {"browser": "chromium", "node": "node", "java": "java"}
+from benchmarks import peers
+
+COMMANDS = {"browser": "chromium", "node": "node", "java": "java", "peers": "gbstats"}
 SKIP_PREFIX = "optional tool absent: "
+
+
+def present(command: str) -> bool:
+    """Whether a tool is on this machine; gbstats lives in a folder of its own."""
+    if command == COMMANDS["peers"]:
+        return peers.installed()
+    return shutil.which(command) is not None
 
 
 def require_tools(item: pytest.Item) -> None:
     """Skip or fail a test marked with a tool that this machine lacks."""
     for marker, command in COMMANDS.items():
-        if item.get_closest_marker(marker) and shutil.which(command) is None:
+        if item.get_closest_marker(marker) and not present(command):
             if os.environ.get("SHIPWORTHY_REQUIRE_TOOLS") == "1":
                 pytest.fail(f"{command} is absent but required", pytrace=False)
             pytest.skip(f"{SKIP_PREFIX}{command}")

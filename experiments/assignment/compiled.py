@@ -4,8 +4,8 @@ Built off the request path, immutable, swapped whole. Bucket edges are whole num
 conditions are closures, and a call hashes a unit once for each seed.
 """
 
-from collections.abc import Callable, Iterator, Sequence
-from typing import NamedTuple
+from collections.abc import Callable, Sequence
+from itertools import islice
 
 import msgspec
 
@@ -149,7 +149,7 @@ class CompiledPlan:
         )
 
 
-class _Met(NamedTuple):
+class _Met(msgspec.Struct, frozen=True):
     """What a rule did: an answer, or a reason to go on, or to stop at the default."""
 
     reason: Reason
@@ -161,7 +161,7 @@ class _Met(NamedTuple):
 class _Placement:
     """One placement's rules, then its default."""
 
-    __slots__ = ("_compiled", "_plan", "_rules", "quick")
+    __slots__ = ("_compiled", "_lists", "_plan", "_rules", "quick")
 
     def __init__(
         self, plan: PlacementPlan, compiled: CompiledPlan, groups: Groups
@@ -171,6 +171,7 @@ class _Placement:
         self._rules = [
             (each.key, self._rule(each, groups)) for each in plan.experiments
         ]
+        self._lists = any(each.forced for each in plan.experiments)
         self.quick = self._quick()
 
     def walk(
@@ -180,7 +181,8 @@ class _Placement:
         first = None
         subject.path.append(self._plan.key)
         try:
-            for key, met in self._met(context, subject):
+            for key, rule in self._forcing(context) or self._rules:
+                met = self._apply(key, rule, context, subject)
                 if steps is not None:
                     variant = met.answer.variant if met.answer else None
                     steps.append(Step(key, met.reason, met.bucket, variant))
@@ -193,25 +195,34 @@ class _Placement:
             subject.path.pop()
         return self._default(first or Reason.DEFAULT)
 
-    def _met(
-        self, context: UnitContext, subject: Subject
-    ) -> Iterator[tuple[str, _Met]]:
-        for key, rule in self._rules:
-            forced = rule.forced(context) if rule else None
-            if rule is not None and forced is not None:
-                yield key, self._unless_withdrawn(rule, Reason.FORCED, None, forced)
-                return
-        for key, rule in self._rules:
+    def _forcing(self, context: UnitContext) -> list[tuple[str, Rule | None]]:
+        """The first rule that forces a variant on the unit, alone; or none."""
+        if not (context.forced or self._lists):
+            return []
+        forcing = (
+            (key, rule) for key, rule in self._rules if rule and rule.forced(context)
+        )
+        return list(islice(forcing, 1))
+
+    def _apply(
+        self, key: str, rule: Rule | None, context: UnitContext, subject: Subject
+    ) -> _Met:
+        met = _BROKEN
+        if rule is not None:
             try:
-                met = self._apply(rule, subject) if rule else _BROKEN
+                met = self._decide(rule, context, subject)
             except Exception as error:  # noqa: BLE001 # a shop's rule, not ours
                 self._compiled.faults.found(self._plan.key, key, str(error))
-                met = _BROKEN
-            if met.reason is Reason.BROKEN_RULE:
-                self._compiled.faults.passed_over(self._plan.key, key)
-            yield key, met
+        if met is _BROKEN:
+            self._compiled.faults.passed_over(self._plan.key, key)
+        return met
 
-    def _apply(self, rule: Rule, subject: Subject) -> _Met:
+    def _decide(self, rule: Rule, context: UnitContext, subject: Subject) -> _Met:
+        forced = None
+        if context.forced or self._lists:
+            forced = rule.forced(context)
+        if forced is not None:
+            return self._unless_withdrawn(rule, Reason.FORCED, None, forced)
         if not rule.running:
             outcome = rule.outcome()
             if isinstance(outcome, Reason):
@@ -224,14 +235,14 @@ class _Placement:
         decision = rule.decide(subject)
         if decision.variant < 0:
             cyclic = decision.reason is Reason.CYCLIC_PREREQUISITE
-            return _Met(decision.reason, decision.bucket, last=cyclic)
+            return _Met(decision.reason, decision.bucket, None, cyclic)
         answer = rule.dealt(decision)
         return self._unless_withdrawn(rule, decision.reason, decision.bucket, answer)
 
     def _unless_withdrawn(
         self, rule: Rule, reason: Reason, at: float | None, answer: Assignment
     ) -> _Met:
-        if rule.withdrawn(answer.variant) and self._compiled.stale():
+        if answer.variant in rule.withdrawn and self._compiled.stale():
             return _Met(Reason.WITHDRAWN, at, last=True)
         return _Met(reason, at, answer)
 

@@ -172,7 +172,11 @@ def _in(wanted: Json, *, fold: bool = False) -> Test:
         one = _folded(actual) if fold else actual
         return any(js.strictly_equal(one, other) for other in listed)
 
+    texts = frozenset(value for value in listed if isinstance(value, str))
+
     def intersects(actual: Json) -> bool:
+        if isinstance(actual, str):
+            return (actual.lower() if fold else actual) in texts
         if isinstance(actual, Sequence) and not isinstance(actual, str):
             return any(is_in(element) for element in actual)
         return is_in(actual)

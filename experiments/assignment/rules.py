@@ -37,6 +37,10 @@ class RuleError(ValueError):
 class Rule:
     """One experiment of a placement.
 
+    Attributes:
+        running: Whether it splits.
+        withdrawn: The variants that were withdrawn for harm.
+
     Raises:
         RuleError: It cannot be compiled.
     """
@@ -45,7 +49,8 @@ class Rule:
         self, plan: ExperimentPlan, placement: PlacementPlan, groups: Groups
     ) -> None:
         self.plan = plan
-        self.key = plan.key
+        self.running = plan.status == "running"
+        self.withdrawn = frozenset(v.key for v in plan.variants if v.withdrawn)
         prerequisites = [
             Prerequisite(
                 each.placement, decoded(each.condition, "prerequisite"), each.gate
@@ -73,19 +78,9 @@ class Rule:
 
     def forced(self, context: UnitContext) -> Assignment | None:
         """The variant that a link or a list names for the unit."""
-        name = context.forced.get(self.key) or self._forced.get(context.unit_id)
+        name = context.forced.get(self.plan.key) or self._forced.get(context.unit_id)
         variant = self._by_key.get(name) if name else None
         return self._answer(variant, Reason.FORCED)(None) if variant else None
-
-    @property
-    def running(self) -> bool:
-        """Whether it splits."""
-        return self.plan.status == "running"
-
-    def withdrawn(self, variant: str | None) -> bool:
-        """Whether a variant was withdrawn for harm."""
-        found = self._by_key.get(variant or "")
-        return found is not None and found.withdrawn
 
     def decide(self, subject: Subject) -> Decision:
         """What the split makes of a subject."""
@@ -105,7 +100,7 @@ class Rule:
         The same hash and the same partition as ``decide``'s; None where more than
         these has to be looked at.
         """
-        if self._forced or any(variant.withdrawn for variant in self.plan.variants):
+        if self._forced or self.withdrawn:
             return None
         if not self.running:
             outcome = self.outcome()

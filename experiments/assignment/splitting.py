@@ -6,7 +6,6 @@ References: GrowthBook JavaScript SDK 1.8.0, ``core.ts``, ``runExperiment``.
 
 from bisect import bisect_right
 from collections.abc import Callable
-from typing import NamedTuple
 
 import msgspec
 
@@ -88,7 +87,7 @@ class SplitRule(msgspec.Struct, frozen=True, kw_only=True):
     groups: tuple[str, ...] | None = None
 
 
-class Decision(NamedTuple):
+class Decision(msgspec.Struct, frozen=True):
     """What the rule made of a subject.
 
     Attributes:

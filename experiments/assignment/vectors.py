@@ -99,6 +99,7 @@ def _first_hash(
 def _second_hash(first: Numbers) -> Numbers:
     """FNV-1a over the decimal digits of the first hash, at most ten."""
     leading, middle, last = _tables()
+    hashed: Numbers
     high = first // _LOW
     low = first - high * _LOW
     middle_digits = low // _SHORT

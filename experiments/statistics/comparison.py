@@ -31,7 +31,7 @@ Scale: TypeAlias = Literal["absolute", "relative"]
 
 
 class Status(StrEnum):
-    """What can be said of one cell; only `OK` and `SKEW_WARNING` carry an interval."""
+    """What can be said of one cell; `OK` and the two warnings carry an interval."""
 
     OK = "ok"
     NOT_ENOUGH_DATA = "not_enough_data"
@@ -39,6 +39,7 @@ class Status(StrEnum):
     DISCRETE = "discrete"
     UNBOUNDED = "unbounded"
     SKEW_WARNING = "skew_warning"
+    OVERDISPERSED = "overdispersed"
     LOW_OVERLAP = "low_overlap"
     WEIGHTS_OFF = "weights_off"
     NOT_SELECTED = "not_selected"
@@ -64,6 +65,10 @@ _SENTENCES = {
     Status.SKEW_WARNING: (
         "Few units carry most of this metric, so the interval and the p-value are "
         "approximate."
+    ),
+    Status.OVERDISPERSED: (
+        "Units differ more than chance counts do, so the interval is too narrow; use "
+        "Welch."
     ),
     Status.LOW_OVERLAP: (
         "The log holds too few rounds like those the new policy would play; "

@@ -4,6 +4,8 @@ The part of the metric that pre-period behaviour predicts is taken out of every 
 one slope for all, so arms stay comparable; the expected effect does not change. The
 variance falls by the share R^2 that the covariates explain. The slope is the one within
 arms: it never adds variance to the arms taken together, and needs no tuning.
+Below some 50 units a variant the slope's own noise shows (5.6 % errors for 5 with three
+covariates); `regression` allows for it.
 
 Units without a pre-period (new shoppers) keep their place with two covariates: the
 value with 0 in its place, and an indicator that it was missing.

@@ -79,13 +79,15 @@ def solve(left: FloatArray, right: FloatArray) -> tuple[FloatArray, BoolArray]:
 
     Args:
         left: shape (covariate, covariate, ...).
-        right: shape (covariate, ...).
+        right: shape (covariate, ...); the cells of both are broadcast.
 
     Returns:
         The solution, 0 where dropped, and which unknowns were kept.
     """
-    left, right = left.copy(), right.copy()
     size = len(right)
+    cells = np.broadcast_shapes(left.shape[2:], right.shape[1:])
+    left = np.broadcast_to(left, (size, size, *cells)).copy()
+    right = np.broadcast_to(right, (size, *cells)).copy()
     own = [left[k, k].copy() for k in range(size)]
     used = np.zeros(right.shape, dtype=np.bool_)
     for k in range(size):
@@ -107,9 +109,8 @@ def inverse(left: FloatArray) -> FloatArray:
     Args:
         left: shape (covariate, covariate, ...).
     """
-    columns = []
-    for k in range(len(left)):
-        unit = np.zeros(left.shape[1:])
-        unit[k] = 1.0
-        columns.append(solve(left, unit)[0])
-    return np.stack(columns) if columns else left.copy()
+    size = len(left)
+    if not size:
+        return left.copy()
+    units = np.eye(size).reshape(size, size, *(1 for _ in left.shape[2:]))
+    return np.stack([solve(left, unit)[0] for unit in units])

@@ -178,7 +178,9 @@ def _ordered(
     result = np.full(flat.shape, np.nan)
     if known.size:
         order = known[np.argsort(flat[known], kind="stable")]
-        result[order] = np.minimum(adjust(flat[order], order.size), 1.0)
+        # Rounding alone must not lower a p-value either.
+        adjusted = np.maximum(adjust(flat[order], order.size), flat[order])
+        result[order] = np.minimum(adjusted, 1.0)
     return result.reshape(p.shape)
 
 

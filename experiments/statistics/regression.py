@@ -6,10 +6,10 @@ be true, is never less precise than the plain difference in large samples, and b
 common slope (`covariates`) when arms are of unequal size or the treatment changes the
 slope. Units' own noise enters by HC2, the form that is exact without covariates.
 
-`fit_units` computes exact HC2 from rows. `fit` takes sufficient statistics: exact with no
-covariate (it is then Welch); with them HC2 would need fourth moments, and the residual
-variance of each arm stands in, which differs by a share of about 1 / units. For
-strata, `stratification` is the exact HC2 from sufficient statistics.
+`fit_units` computes exact HC2 from rows. `fit` takes sufficient statistics: without a
+covariate it is exact (Welch); with covariates HC2 would need fourth moments, and the
+residual variance of each arm stands in, which differs by a share of about 1 / units.
+For strata, `stratification` is the exact HC2 from sufficient statistics.
 
 The covariates' mean over all units is an estimate too; its noise is counted unless the
 units at hand are all there is.

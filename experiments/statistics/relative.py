@@ -227,7 +227,7 @@ def _fieller_from(
     at_zero = quantile_at(np.zeros_like(lift))
 
     def ends(quantile: FloatArray) -> tuple[FloatArray, FloatArray]:
-        return _roots(lift, quantile**2, variance, variance_one, covariance_one)
+        return fieller_roots(lift, quantile**2, variance, variance_one, covariance_one)
 
     lower, upper = ends(at_zero)
     for _ in range(_ROUNDS):
@@ -258,7 +258,7 @@ def _fieller_from(
     )
 
 
-def _roots(
+def fieller_roots(
     lift: FloatArray,
     q2: FloatArray,
     variance: FloatArray,

@@ -282,6 +282,7 @@ def _adjustment(
     )
 
 
+@quiet
 def _t_procedure(given: Comparison) -> Procedure:
     """Return the comparison as a function of alpha, rebuilt from its t interval.
 

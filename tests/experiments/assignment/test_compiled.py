@@ -165,7 +165,7 @@ def test_a_stored_variant_is_kept_when_the_audience_changes() -> None:
 
 
 def test_a_new_bucket_version_deals_anew_and_may_shut_out_the_old() -> None:
-    sticky = {"disable_sticky": False, "bucket_version": 2}
+    sticky: dict[str, Any] = {"disable_sticky": False, "bucket_version": 2}
     kept = {"test__1": "b"}
     answer = compiled(experiment(**sticky)).assign("home", who("u1", sticky=kept))
     assert (answer.reason, answer.sticky) == (Reason.SPLIT, "test__2")

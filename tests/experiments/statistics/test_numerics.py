@@ -194,7 +194,8 @@ def test_no_success_in_either_arm_still_has_a_width() -> None:
     got = proportions.difference(0, 50, 0, 60)
     assert float(got.p_value) == 1.0
     assert float(got.lower) < 0 < float(got.upper)
-    assert got.status[()] == Status.SKEW_WARNING
+    assert got.status[()] == Status.OK
+    assert proportions.score_difference(0, 50, 0, 60).status[()] == Status.SKEW_WARNING
 
 
 def test_a_certain_arm_is_not_mistaken_for_no_effect() -> None:
@@ -212,7 +213,7 @@ def test_the_score_is_the_pooled_z_at_no_effect_however_rare_the_event(
 ) -> None:
     rng = np.random.default_rng(0)
     x = rng.binomial(units, rate, (2, 500)).astype(np.float64)
-    got = proportions.difference(x[0], units, x[1], units)
+    got = proportions.score_difference(x[0], units, x[1], units)
     pooled = x.sum(axis=0) / (2 * units)
     error = np.sqrt(pooled * (1 - pooled) * 2 / units * 2 * units / (2 * units - 1))
     z = (x[1] - x[0]) / units / np.where(error > 0, error, 1.0)

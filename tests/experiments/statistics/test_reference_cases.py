@@ -281,7 +281,7 @@ def test_newcombe_differences_equal_newcombe_1998() -> None:
 
 
 def test_score_differences_equal_newcombe_1998() -> None:
-    result = proportions.difference(*NEWCOMBE_TABLES)
+    result = proportions.score_difference(*NEWCOMBE_TABLES)
     assert tuple(result.lower) == printed(0.0528, 0.1700, -0.0326, digits=4)
     assert tuple(result.upper) == printed(0.3382, 0.8406, 0.1933, digits=4)
 

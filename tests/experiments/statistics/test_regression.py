@@ -194,7 +194,7 @@ def test_a_wrong_argument_is_named() -> None:
         StatisticsError, match=r"arms must share one shape .*\(180, 2\)"
     ):
         fit_units([rows[0], rows[1][:, :2]])
-    with pytest.raises(StatisticsError, match="covariate_means must be .*got 'fixed'"):
+    with pytest.raises(StatisticsError, match=r"covariate_means must be .*got 'fixed'"):
         regression_difference(fit_units(rows), covariate_means="fixed")  # type: ignore[arg-type]  # on purpose
     with pytest.raises(StatisticsError, match=r"arms must have shape \(..., arm\)"):
         fit(JointMoments.from_units(rows[0]))

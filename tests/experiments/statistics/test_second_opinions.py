@@ -7,6 +7,7 @@ from scipy import stats
 from experiments.statistics import multiplicity, proportions, srm
 from experiments.statistics.aggregates import Moments
 from experiments.statistics.means import welch
+from experiments.statistics.numeric import student_quantile
 
 RNG = np.random.default_rng(0)
 
@@ -68,7 +69,7 @@ def test_wilson_equals_scipy() -> None:
 def test_the_score_p_value_is_the_pooled_chi_square_with_its_correction() -> None:
     table = np.array([[48, 32], [56, 14]])
     other = stats.chi2_contingency(table, correction=False)
-    got = proportions.difference(48, 80, 56, 70)
+    got = proportions.score_difference(48, 80, 56, 70)
     z2 = float(other.statistic) * (150 - 1) / 150
     assert float(got.p_value) == pytest.approx(float(stats.chi2.sf(z2, 1)), rel=1e-9)
 
@@ -76,9 +77,17 @@ def test_the_score_p_value_is_the_pooled_chi_square_with_its_correction() -> Non
 def test_the_score_test_lies_between_the_exact_tests_on_a_small_table() -> None:
     """[[74, 31], [43, 32]]: Boschloo one-sided 0.035564 (SciPy documentation)."""
     table = np.array([[74, 31], [43, 32]])
-    got = proportions.difference(43, 75, 74, 105)
+    got = proportions.score_difference(43, 75, 74, 105)
     boschloo = stats.boschloo_exact(table, alternative="greater")
     assert boschloo.pvalue == pytest.approx(0.0355634, abs=1e-5)
     fisher = stats.fisher_exact(table, alternative="greater")
     assert float(got.p_value) / 2 < fisher.pvalue
     assert float(got.p_value) / 2 == pytest.approx(boschloo.pvalue, rel=0.1)
+
+
+def test_quantiles_of_students_t_equal_scipys_for_few_and_for_many_degrees() -> None:
+    df = 10 ** np.linspace(-0.5, 10, 400)[:, None]
+    tail = stats.norm.sf(np.array([0.1, 0.5, 1.0, 1.96, 3.0, 5.0, 8.0]))
+    assert student_quantile(tail, df) == pytest.approx(stats.t.isf(tail, df), rel=1e-12)
+    assert student_quantile(0.75, 5e4) == -student_quantile(0.25, 5e4)
+    assert student_quantile([0.0, 1.0], [5.0, 5e4]).tolist() == [np.inf, -np.inf]

@@ -71,6 +71,24 @@ def test_weighted_holm_passes_a_rejected_share_on() -> None:
     assert got.tolist() == pytest.approx([0.01 / 0.75, 0.04])
 
 
+@given(
+    st.lists(
+        st.tuples(st.one_of(st.floats(0, 1), st.just(float("nan"))), st.integers(0, 9)),
+        min_size=1,
+        max_size=8,
+    ).filter(lambda rows: any(w and not np.isnan(p) for p, w in rows))
+)
+def test_weighted_holm_lies_between_the_single_p_and_weighted_bonferroni(
+    rows: list[tuple[float, int]],
+) -> None:
+    p, weights = np.array(rows).T
+    got, most = multiplicity.holm(p, weights), multiplicity.bonferroni(p, weights)
+    known = ~np.isnan(p)
+    assert (got[known] >= p[known]).all()
+    assert (got[known] <= most[known] * (1 + 1e-12)).all()
+    np.testing.assert_array_equal(np.isnan(got), ~known)
+
+
 def test_holm_bounds_a_significant_cell_by_zero_unless_all_are_significant() -> None:
     some = adjusted([0.001, 0.02, 0.5], "holm")
     assert some.lower[0] == 0.0
@@ -254,3 +272,21 @@ def test_adjusted_intervals_cover_together(method: Method, least: float) -> None
     assert share >= least - 0.02
     if method == "none":
         assert share < 0.87
+
+
+def test_few_of_the_intervals_of_selected_cells_miss() -> None:
+    """False coverage rate, where selecting makes plain intervals miss far more."""
+    rng = np.random.default_rng(12)
+    truth = np.repeat([0.0, 0.5, 2.5], [14, 3, 3])
+    missed, plainly = [], []
+    for z in truth + rng.standard_normal((1500, 20)):
+        p = list(2 * normal_tail(np.abs(z)))
+        single = family(p, list(np.sign(z).astype(int)))
+        (got,) = adjust_family(single, method="benjamini_hochberg")
+        chosen = max(int(got.selected.sum()), 1)
+        off = (got.lower > truth) | (got.upper < truth)
+        missed.append((off & got.selected).sum() / chosen)
+        plain = (single.lower > truth) | (single.upper < truth)
+        plainly.append((plain & got.selected).sum() / chosen)
+    assert np.mean(missed) <= 0.055
+    assert np.mean(plainly) > 0.08

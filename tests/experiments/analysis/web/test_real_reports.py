@@ -36,8 +36,8 @@ def test_a_clear_gain_reads_as_ship_with_letters_and_true_signs(
     words = _read({"control": 60, "treatment": 130}, lake, client, 14)
     for said in (
         "Ship B, popularity v2: ",
-        "between +65.2% and +185.4%",
-        "B is better than control. Met: +116.7% (+65.2% to +185.4%)",
+        "between +65.6% and +187.4%",
+        "B is better than control. Met: +116.7% (+65.6% to +187.4%)",
         "Met: 14 days so far",
         "Met: look 2 of 2",
         "1 of 1 hold",

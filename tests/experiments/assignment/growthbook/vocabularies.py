@@ -207,5 +207,5 @@ class Agreed(Vocabulary):
 
 
 def _texts(known: tuple[str, ...], top: int) -> Some:
-    characters = st.characters(max_codepoint=top, exclude_categories=("Cs",))
+    characters = st.characters(max_codepoint=top, exclude_categories=["Cs"])
     return st.sampled_from(known) | st.text(characters, max_size=6)
