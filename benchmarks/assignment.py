@@ -21,8 +21,8 @@ from pathlib import Path
 
 import redis
 
-from benchmarks import _load as load
 from benchmarks import _engine, _pages
+from benchmarks import _load as load
 from benchmarks._streams import propagation
 from config.embedded import EmbeddedRedis
 from config.process import Command, Process

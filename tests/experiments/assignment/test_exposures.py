@@ -16,6 +16,7 @@ from experiments.assignment.exposures import (
     Source,
     frozen_attributes,
 )
+from experiments.assignment.javascript import Json
 from experiments.events import stream as streams
 from experiments.events.stream import EventStream
 from experiments.gateway.handlers import Request
@@ -156,7 +157,7 @@ def test_an_exposure_is_the_same_for_all_and_another_tomorrow() -> None:
 
 
 def test_raw_ids_are_never_frozen() -> None:
-    given = {"id": "u", "targetingKey": "u", "device_id": "d", "account": "a", "n": 1}
+    given: dict[str, Json] = {"id": "u", "device_id": "d", "account": "a", "n": 1}
     assert frozen_attributes(given, {"account"}) == '{"n":1}'
     assert frozen_attributes({"id": "u"}) is None
     assert frozen_attributes({"text": "x" * 5_000}) is None

@@ -4,6 +4,7 @@ from typing import Any
 import pytest
 from django.utils import timezone
 
+from experiments.assignment.building import build_plan
 from experiments.gateway import keys
 from experiments.gateway.models import ApiKey
 from experiments.gateway.services import create_key, revoke_key
@@ -75,3 +76,15 @@ def test_a_key_is_revoked_once() -> None:
     assert when is not None
     revoke_key(row)
     assert row.revoked_at == when
+
+
+def test_a_key_for_remote_evaluation_only_says_so_to_the_fronts() -> None:
+    create_key(
+        label="browser",
+        client="shop",
+        kind="publishable",
+        scopes=("evaluate",),
+        remote_only=True,
+    )
+    [key] = build_plan(timezone.now()).keys.values()
+    assert key.remote_only
