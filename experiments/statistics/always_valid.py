@@ -161,11 +161,8 @@ def always_valid(  # noqa: PLR0913  # an estimate, its size, and how it is teste
     """
     error = check_open("alpha", alpha, 0.0, 0.5 if one_sided else 1.0)
     best = check_open("n_opt", n_opt, 0.0, np.inf)
-    if direction not in {"increase", "decrease"}:
-        raise StatisticsError(
-            f'direction must be "increase" or "decrease", got {direction!r}'
-        )
     check_at_least("burn_in", burn_in, 0)
+    _check_direction(direction)
     d, se, units, fewest, error, best = broadcast(
         estimate=estimate,
         standard_error=standard_error,
@@ -176,26 +173,19 @@ def always_valid(  # noqa: PLR0913  # an estimate, its size, and how it is teste
     )
     known = (se > 0) & np.isfinite(se) & np.isfinite(d) & (units > 0)
     waiting = ~(fewest >= burn_in)
-    usable = np.where(known, se, np.nan)
+    z = (d if direction == "increase" else -d) / np.where(known, se, np.nan)
     seen = units * mixture_rate(2 * error if one_sided else error, best)
-    limit = _limit(seen, error, one_sided=one_sided)
-    evidence = _log_evidence(d / usable, seen)
-    if one_sided:
-        x = evidence + 0.5 * np.log1p(seen)
-        evidence = np.log(2) + x + np.log(-np.expm1(-x)) - 0.5 * np.log1p(seen)
-        right = d > 0 if direction == "increase" else d < 0
-        evidence = np.where(known & ~right, -np.inf, evidence)
-    half = usable * np.sqrt(2 * (1 + 1 / seen) * limit)
+    evidence, limit = (_one_sided if one_sided else _two_sided)(z, seen, error)
+    half = np.where(known, se, np.nan) * np.sqrt(2 * (1 + 1 / seen) * limit)
     half = np.where(waiting, np.inf, half)
     evidence = np.where(waiting, -np.inf, evidence)
-    bound_below = not one_sided or direction == "increase"
-    bound_above = not one_sided or direction == "decrease"
+    endless = np.full(d.shape, np.inf)
     return ConfidenceSequence(
         estimate=d,
         standard_error=se,
         half_width=half,
-        lower=d - half if bound_below else np.full(d.shape, -np.inf),
-        upper=d + half if bound_above else np.full(d.shape, np.inf),
+        lower=-endless if one_sided and direction == "decrease" else d - half,
+        upper=endless if one_sided and direction == "increase" else d + half,
         p_value=np.asarray(np.exp(np.minimum(-evidence, 0.0))),
         log_evidence=evidence,
         status=statuses(
@@ -204,6 +194,13 @@ def always_valid(  # noqa: PLR0913  # an estimate, its size, and how it is teste
         method="Always-valid normal mixture" + (", one-sided" if one_sided else ""),
         alpha=error,
     )
+
+
+def _check_direction(direction: str) -> None:
+    if direction not in {"increase", "decrease"}:
+        raise StatisticsError(
+            f'direction must be "increase" or "decrease", got {direction!r}'
+        )
 
 
 def running_p(p_values: ArrayLike, *, axis: int = -1) -> FloatArray:
@@ -230,13 +227,23 @@ def mixture_rate(alpha: ArrayLike, n_opt: ArrayLike) -> FloatArray:
     return np.asarray((log + np.log1p(log)) / np.asarray(n_opt, dtype=np.float64))
 
 
-def _limit(seen: FloatArray, error: FloatArray, *, one_sided: bool) -> FloatArray:
-    """Return the exponent at which the test rejects."""
-    if one_sided:
-        return np.asarray(np.log1p(np.sqrt(1 + seen) / (2 * error)))
-    return np.asarray(0.5 * np.log1p(seen) - np.log(error))
-
-
 def _log_evidence(z: FloatArray, seen: FloatArray) -> FloatArray:
     """Return the log of the two-sided e-value of a z statistic."""
     return np.asarray(seen * z * z / (2 * (1 + seen)) - 0.5 * np.log1p(seen))
+
+
+def _two_sided(
+    z: FloatArray, seen: FloatArray, error: FloatArray
+) -> tuple[FloatArray, FloatArray]:
+    """Return the log of the e-value, and the exponent at which the test rejects."""
+    return _log_evidence(z, seen), np.asarray(0.5 * np.log1p(seen) - np.log(error))
+
+
+def _one_sided(
+    z: FloatArray, seen: FloatArray, error: FloatArray
+) -> tuple[FloatArray, FloatArray]:
+    """Return the same for the e-value 2 (e^x - 1) / root(1 + seen), 0 where z < 0."""
+    x = seen * z * z / (2 * (1 + seen))
+    gain = np.log(2) + x + np.log(-np.expm1(-x)) - 0.5 * np.log1p(seen)
+    limit = np.log1p(np.sqrt(1 + seen) / (2 * error))
+    return np.where(z <= 0, -np.inf, gain), np.asarray(limit)

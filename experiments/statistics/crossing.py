@@ -109,33 +109,46 @@ class Walk:
         return np.sqrt(kept) * self.z, float(np.sqrt(1 - kept)), mean, mass
 
 
-def crossings(
+def follow(
     times: Sequence[float],
     bounds: Sequence[float] | FloatArray,
-    drift: ArrayLike,
     *,
     start: Walk | None = None,
     nodes: int = NODES,
-) -> tuple[FloatArray, FloatArray]:
-    """Return the probabilities of first crossing above and below at each look.
+) -> tuple[Walk, ...]:
+    """Return the walk that each look sets out from; the last look is not left behind.
 
     Args:
         times: rising information of the looks.
         bounds: critical value of each look, for both sides.
-        drift: mean of the statistic at full information, any shape.
         start: walk to begin from; by default the one before any data.
         nodes: points of the integration.
+    """
+    walks = [Walk.start() if start is None else start]
+    for time, bound in zip(times[:-1], bounds[:-1], strict=True):
+        cells = np.broadcast_to(bound, walks[-1].z.shape[:-1])
+        walks.append(walks[-1].advance(time, cells, nodes=nodes))
+    return tuple(walks)
+
+
+def crossings(
+    walks: Sequence[Walk],
+    times: Sequence[float],
+    bounds: Sequence[float] | FloatArray,
+    drift: ArrayLike,
+) -> tuple[FloatArray, FloatArray]:
+    """Return the probabilities of first crossing above and below at each look.
+
+    Args:
+        walks: from `follow`, for the same looks.
+        times: rising information of the looks.
+        bounds: critical value of each look, for both sides.
+        drift: mean of the statistic at full information, any shape.
 
     Returns:
         Two arrays of shape (*drift.shape, look).
     """
-    walk = Walk.start() if start is None else start
-    above, below = [], []
-    for place, (time, bound) in enumerate(zip(times, bounds, strict=True)):
-        above.append(walk.above(time, bound, drift))
-        below.append(walk.below(time, -bound, drift))
-        if place < len(times) - 1:
-            walk = walk.advance(
-                time, np.broadcast_to(bound, walk.z.shape[:-1]), nodes=nodes
-            )
+    looks = list(zip(walks, times, bounds, strict=True))
+    above = [walk.above(time, bound, drift) for walk, time, bound in looks]
+    below = [walk.below(time, -bound, drift) for walk, time, bound in looks]
     return np.stack(above, axis=-1), np.stack(below, axis=-1)

@@ -18,7 +18,7 @@ from functools import lru_cache
 import numpy as np
 from scipy import special
 
-from experiments.statistics.crossing import crossings
+from experiments.statistics.crossing import Walk, crossings, follow
 from experiments.statistics.means import welch_df
 from experiments.statistics.numeric import (
     FloatArray,
@@ -142,9 +142,9 @@ class Detection:
         """Return the probability to find a drift over all looks."""
         if len(self.looks) == 1:
             return self._fixed(drift)
-        above, below = crossings(
-            self.looks, _bounds(self), np.minimum(drift, _FARTHEST), nodes=_NODES
-        )
+        walks, bounds = _path(self)
+        drift = np.minimum(drift, _FARTHEST)
+        above, below = crossings(walks, self.looks, bounds, drift)
         found = above if self.one_sided else above + below
         return np.asarray(np.minimum(found.sum(axis=-1), 1.0))
 
@@ -185,7 +185,7 @@ class Detection:
         self, drift: FloatArray, noise: Sequence[FloatArray], n: FloatArray
     ) -> FloatArray:
         """Return the power of a single Welch test (noncentral t); NaN: no units."""
-        n0, n1 = (np.where(share * n > 1, share * n, np.nan) for share in self.shares)
+        n0, n1 = (np.where(share * n >= 2, share * n, np.nan) for share in self.shares)
         df = welch_df(noise[0], n0, noise[1], n1)
         edge = student_quantile(self.alpha / 2, df)
         drift = np.clip(drift, -_FARTHEST, _FARTHEST)
@@ -202,5 +202,6 @@ class Detection:
 
 
 @lru_cache(maxsize=64)
-def _bounds(test: Detection) -> FloatArray:
-    return boundaries(test.looks, test.alpha, kind=test.spending, final=True)
+def _path(test: Detection) -> tuple[tuple[Walk, ...], FloatArray]:
+    bounds = boundaries(test.looks, test.alpha, kind=test.spending, final=True)
+    return follow(test.looks, bounds, nodes=_NODES), bounds

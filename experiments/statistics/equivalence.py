@@ -22,6 +22,7 @@ from experiments.statistics.aggregates import Moments
 from experiments.statistics.comparison import Boundary, Comparison, StatusArray
 from experiments.statistics.guardrails import (
     Baseline,
+    Direction,
     MarginScale,
     NonInferiority,
     Outcome,
@@ -91,8 +92,9 @@ def equivalence(
     Raises:
         StatisticsError: as `guardrails.non_inferiority`.
     """
-    fall, rise = (
-        non_inferiority(
+
+    def test(direction: Direction, tolerated: ArrayLike) -> NonInferiority:
+        return non_inferiority(
             control,
             treatment,
             margin=tolerated,
@@ -101,12 +103,9 @@ def equivalence(
             alpha=alpha,
             look=look,
         )
-        for direction, tolerated in (
-            ("increase", margin),
-            ("decrease", margin if upper_margin is None else upper_margin),
-        )
-    )
-    return two_one_sided(fall, rise)
+
+    rises = margin if upper_margin is None else upper_margin
+    return two_one_sided(test("increase", margin), test("decrease", rises))
 
 
 def proportion_equivalence(  # noqa: PLR0913  # a table and two margins

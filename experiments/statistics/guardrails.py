@@ -215,7 +215,7 @@ def effect_non_inferiority(
     toward, fixed = _toward(direction), baseline is None
     tolerated = _positive("margin", margin) if fixed else check_open("margin", margin)
     interval, variance = absolute, absolute.standard_error**2
-    size: ArrayLike = 1.0
+    size = np.ones_like(variance)
     if baseline is not None:
         size = np.abs(baseline.value)
         slope = np.sign(baseline.value) * toward * tolerated
@@ -231,7 +231,7 @@ def effect_non_inferiority(
         )
     gap = toward * absolute.estimate + tolerated * size
     statistic = divide(gap, np.sqrt(np.maximum(variance, 0.0)))
-    statistic = np.where(np.asarray(size) == 0, np.nan, statistic)
+    statistic = np.where(size == 0, np.nan, statistic)
     df = absolute.degrees_of_freedom
     form = absolute.method + ("" if fixed else ", Fieller form")
     return _result(

@@ -17,7 +17,7 @@ from collections.abc import Callable
 import numpy as np
 from numpy.typing import ArrayLike
 
-from experiments.statistics.crossing import Walk, crossings
+from experiments.statistics.crossing import Walk, crossings, follow
 from experiments.statistics.numeric import (
     FloatArray,
     StatisticsError,
@@ -66,7 +66,9 @@ def conditional_power(
     seen = np.asarray(z, dtype=np.float64)
     trend = seen / np.sqrt(now) if drift is None else drift
     seen, trend = broadcast(z=seen, drift=trend)
-    above, _ = crossings(remaining, bounds[taken:], trend, start=Walk.at(now, seen))
+    bounds = bounds[taken:]
+    walks = follow(remaining, bounds, start=Walk.at(now, seen))
+    above, _ = crossings(walks, remaining, bounds, trend)
     return np.asarray(np.minimum(above.sum(axis=-1), 1.0))
 
 
@@ -107,7 +109,10 @@ def extra_traffic(
         power=reserve,
     )
     mean, variance = prior or (0.0, np.inf)
-    check_open("prior", 1 / variance, -np.inf, np.inf)
+    if not variance > 0:
+        raise StatisticsError(
+            f"variance of the prior must be above 0, got {variance!r}"
+        )
     # The prior counts in the effect's own direction.
     pull = mean * np.sign(np.asarray(effect, dtype=np.float64)) / variance
 

@@ -31,7 +31,7 @@ from experiments.statistics.comparison import (
     Quantile,
     Status,
 )
-from experiments.statistics.crossing import Walk
+from experiments.statistics.crossing import Walk, follow
 from experiments.statistics.numeric import (
     FloatArray,
     StatisticsError,
@@ -47,6 +47,7 @@ _NODES = 64
 _REACH = 9.0
 _STEPS = 60
 _CLOSE = 1e-10
+_LARGEST = 37.5  # where a p-value is 1e-307
 _LEAST = 1e-12
 
 
@@ -75,7 +76,8 @@ def stage_wise(compare: Compare, look: Look) -> Comparison:
         raise StatisticsError(
             f"look must be made for the comparison's alpha, got {look.alpha:g}"
         )
-    z = np.copysign(normal_quantile(plain.p_value / 2), plain.estimate)
+    size = np.minimum(normal_quantile(plain.p_value / 2), _LARGEST)
+    z = np.copysign(size, plain.estimate)
     ordering = Ordering.of(look)
     ends, middle = ordering.drifts(z, look.alpha), ordering.median(z)
     lower, shown_lower = _end(compare, z - ends[0])
@@ -129,10 +131,7 @@ class Ordering:
         if earlier:
             found = boundaries(look.information[:-1], look.alpha, kind=look.kind)
             bounds = tuple(float(bound) for bound in found)
-        walk, before = Walk.start(), []
-        for time, bound in zip(earlier, bounds, strict=True):
-            before.append(walk)
-            walk = walk.advance(time, bound, nodes=_NODES)
+        *before, walk = follow((*earlier, 1.0), (*bounds, np.inf), nodes=_NODES)
         return cls(tuple(before), earlier, bounds, walk)
 
     @quiet

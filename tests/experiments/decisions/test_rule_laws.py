@@ -2,12 +2,14 @@
 
 from dataclasses import replace
 from random import Random
+from typing import get_args
 
 import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from experiments.decisions.rule import (
+    CheckState,
     Evidence,
     GuardrailResult,
     HeadToHead,
@@ -17,7 +19,7 @@ from experiments.decisions.rule import (
     decide,
     qualifying,
 )
-from experiments.statistics.guardrails import Outcome
+from experiments.statistics.guardrails import Direction, Outcome
 
 figures = st.one_of(
     st.floats(-1, 1), st.sampled_from([0.0, 0.05, -0.05, 1.0]), st.integers(-1, 1)
@@ -30,7 +32,7 @@ METRICS = ("refunds", "latency")
 def evidences(draw: st.DrawFn) -> Evidence:
     """Draw evidence that does not contradict itself, duels included."""
     names = [f"v{i}" for i in range(draw(st.integers(1, 4)))]
-    direction = draw(st.sampled_from(["increase", "decrease"]))
+    direction: Direction = draw(st.sampled_from(get_args(Direction)))
     primary = []
     for name in names:
         low, middle, high = draw(st.one_of(intervals, st.just([float("nan")] * 3)))
@@ -45,19 +47,14 @@ def evidences(draw: st.DrawFn) -> Evidence:
         for other in names[place + 1 :]:
             low, middle, high = draw(intervals)
             pairs.append(HeadToHead(one, other, middle, low, high))
+    states: list[CheckState] = ["ok", "ok", "warning", "failed"]
+    found = draw(st.lists(st.sampled_from(states), max_size=2))
     looks = draw(st.integers(1, 3))
     return Evidence(
         primary=tuple(primary),
         guardrails=tuple(guardrails),
         quality=tuple(
-            QualityCheck(f"check {i}", state, "Found.")
-            for i, state in enumerate(
-                draw(
-                    st.lists(
-                        st.sampled_from(["ok", "ok", "warning", "failed"]), max_size=2
-                    )
-                )
-            )
+            QualityCheck(f"check {i}", state, "Found.") for i, state in enumerate(found)
         ),
         look=draw(st.integers(0, looks)),
         planned_looks=looks,

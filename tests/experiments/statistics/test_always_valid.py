@@ -4,11 +4,20 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from scipy.optimize import brentq
 from scipy.stats import norm
 
 from experiments.statistics import proportions
-from experiments.statistics.always_valid import AlwaysValid
+from experiments.statistics.aggregates import CrossMoments, JointMoments
+from experiments.statistics.always_valid import (
+    AlwaysValid,
+    always_valid,
+    mixture_rate,
+    running_p,
+)
+from experiments.statistics.covariates import adjust, adjusted_difference
 from experiments.statistics.numeric import StatisticsError
+from experiments.statistics.ratios import ratio_difference
 
 
 def test_the_boundary_is_confseqs_two_sided_normal_mixture() -> None:
@@ -70,3 +79,128 @@ def test_watching_every_day_errs_in_no_more_than_alpha_of_experiments() -> None:
 def test_impossible_arguments_are_refused(units: float, alpha: float) -> None:
     with pytest.raises(StatisticsError):
         AlwaysValid(units, alpha)
+
+
+def test_the_one_sided_mixture_is_confseqs() -> None:
+    """v = v_opt = 100, alpha 0.05: log mixture -0.06502391, bound 27.66071.
+
+    Ours bounds that mixture from above in closed form: 2 (e^x - 1) for 2 Phi(s) e^x.
+    """
+    rate = float(mixture_rate(2 * 0.05, 100))
+    seen = 100 * rate
+
+    def log_mixture(total: float) -> float:
+        s = total / 10 * np.sqrt(seen / (1 + seen))
+        return float(np.log(2) + norm.logcdf(s) + s * s / 2 - 0.5 * np.log1p(seen))
+
+    assert log_mixture(10) == pytest.approx(-0.06502391, abs=5e-9)
+    exact = brentq(lambda total: log_mixture(total) - np.log(1 / 0.05), 1, 100)
+    assert exact == pytest.approx(27.66071, abs=5e-6)
+    assert 1 / mixture_rate(0.05, 100) == pytest.approx(12.60056, abs=5e-6)
+    ours = always_valid(0.1, 0.1, 100, n_opt=100, one_sided=True, burn_in=0)
+    assert exact < float(ours.half_width) * 100 < 1.005 * exact
+
+
+@pytest.mark.parametrize("direction", ["increase", "decrease"])
+def test_a_one_sided_p_value_agrees_with_its_end_of_the_interval(
+    direction: str,
+) -> None:
+    effects = np.linspace(-1, 1, 401)
+    found = always_valid(
+        effects,
+        0.1,
+        5000,
+        one_sided=True,
+        direction=direction,  # type: ignore[arg-type]  # one of the two
+    )
+    clear = found.lower > 0 if direction == "increase" else found.upper < 0
+    assert ((found.p_value < 0.05) == clear).all()
+    assert np.isinf(found.upper if direction == "increase" else found.lower).all()
+    two = always_valid(effects, 0.1, 5000)
+    assert (found.half_width < two.half_width).all()
+
+
+def test_nothing_is_claimed_before_the_burn_in() -> None:
+    found = always_valid([5.0, 5.0], 0.1, [199, 200])
+    assert found.status.tolist() == ["not_enough_data", "ok"]
+    assert (found.p_value[0], found.p_value[1] < 0.05) == (1.0, True)
+    assert (found.lower[0], found.upper[0]) == (-np.inf, np.inf)
+    uneven = always_valid(5.0, 0.1, 2000, smaller=[99, 100])
+    assert uneven.status.tolist() == ["not_enough_data", "ok"]
+
+
+def test_an_unknown_error_has_no_always_valid_interval() -> None:
+    got = always_valid([0.1, 0.1], [np.nan, 0.0], 1000, n_opt=100)
+    assert np.isnan(got.half_width).all()
+    assert np.isnan(got.p_value).all()
+    assert got.status.tolist() == ["degenerate", "degenerate"]
+
+
+def test_an_always_valid_interval_is_wider_than_a_single_look() -> None:
+    got = always_valid(0.1, 0.0447, 2000, n_opt=2000)
+    assert float(got.half_width) > 1.96 * 0.0447
+    assert 0.025 < float(got.p_value) <= 1
+
+
+def test_the_boundary_and_the_sequence_are_one_formula() -> None:
+    units = np.array([300, 5000, 10**9])
+    sequence = always_valid(0.02, 0.01, units, alpha=0.01, n_opt=700)
+    boundary = AlwaysValid(units, 0.01, optimised_for=700)
+    assert sequence.half_width == pytest.approx(boundary.critical * 0.01)
+    assert sequence.p_value == pytest.approx(boundary.repeated_p(2 * norm.sf(2.0)))
+
+
+def test_the_running_p_value_never_rises_and_skips_what_is_unknown() -> None:
+    found = running_p([[0.5, np.nan, 0.7, 0.2, 0.9], [np.nan, 0.1, 0.3, 0.05, 1.0]])
+    assert found[0].tolist() == [0.5, 0.5, 0.5, 0.2, 0.2]
+    assert np.isnan(found[1, 0])
+    assert found[1, 1:].tolist() == [0.1, 0.1, 0.05, 0.05]
+
+
+LOOKS, STEP, RUNS = 1000, 5, 400
+
+
+def correlated(seed: int) -> np.ndarray:
+    """Draw running sums of (y, x, yy, xx, xy, 1), shape (run, arm, look, 6)."""
+    dice = np.random.default_rng(seed)
+    x = dice.gamma(2.0, 1.0, (RUNS, 2, LOOKS * STEP)).astype(np.float32)
+    y = 0.5 * x + dice.gamma(1.0, 1.0, x.shape).astype(np.float32)
+    rows = np.stack([y, x, y * y, x * x, x * y, np.ones_like(x)], axis=-1)
+    batches = rows.reshape(RUNS, 2, LOOKS, STEP, 6).sum(axis=3, dtype=np.float64)
+    return np.asarray(batches.cumsum(axis=2))
+
+
+@pytest.fixture(scope="module")
+def looks() -> CrossMoments:
+    y, x, yy, xx, xy, n = np.moveaxis(correlated(12), -1, 0)
+    return CrossMoments.from_power_sums(n, y, x, yy, xx, xy)
+
+
+def ever(
+    estimate: np.ndarray, error: np.ndarray, n: np.ndarray, **how: object
+) -> float:
+    found = always_valid(estimate, error, n, **how)  # type: ignore[arg-type]  # by name
+    carried = running_p(found.p_value)
+    assert (np.diff(carried) <= 0).all()
+    return float((carried[:, -1] < 0.05).mean())
+
+
+@pytest.mark.parametrize("one_sided", [False, True])
+@pytest.mark.parametrize("kind", ["ratio", "covariate"])
+def test_a_thousand_looks_err_in_no_more_than_alpha_of_experiments(
+    looks: CrossMoments, kind: str, *, one_sided: bool
+) -> None:
+    """400 experiments without an effect: differences of ratios and of CUPED means."""
+    n = looks.count.sum(axis=1)
+    if kind == "ratio":
+        found = ratio_difference(looks[:, 0], looks[:, 1])
+    else:
+        joint: JointMoments = CrossMoments(
+            *(np.moveaxis(getattr(looks, f), 1, -1) for f in looks.__slots__)
+        ).joint()
+        found = adjusted_difference(adjust(joint))
+    wrong = ever(found.estimate, found.standard_error, n, one_sided=one_sided)
+    # At most alpha, and the 99.99 % binomial band above it for 400 runs.
+    assert wrong <= 0.05
+    peeked = np.abs(found.estimate / found.standard_error)[:, 40:] > 1.96
+    assert peeked.any(axis=1).mean() > 0.2

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from experiments.statistics import proportions
 from experiments.statistics.aggregates import Moments
-from experiments.statistics.crossing import Walk, crossings
+from experiments.statistics.crossing import Walk, crossings, follow
 from experiments.statistics.means import welch
 from experiments.statistics.numeric import StatisticsError, normal_tail
 from experiments.statistics.relative import fieller
@@ -49,17 +49,19 @@ def test_two_looks_equal_the_bivariate_normal_by_hand() -> None:
 
 @pytest.mark.parametrize("kind", ["obrien_fleming", "pocock", 2.0])
 def test_at_the_last_look_p_equals_alpha_on_the_boundary(kind: Spending) -> None:
-    look = Look(QUARTERS, 0.05, kind)
-    p = Ordering.of(look).p_value(np.array([look.critical, -look.critical]))
-    assert p == pytest.approx([0.05, 0.05], abs=1e-9)
+    daily = tuple((day + 1) / 30 for day in range(30))
+    for information in (QUARTERS, daily):
+        look = Look(information, 0.05, kind)
+        p = Ordering.of(look).p_value(np.array([look.critical, -look.critical]))
+        assert p == pytest.approx([0.05, 0.05], abs=1e-9)
 
 
 @pytest.mark.parametrize("drift", [0.0, 2.0, 3.5])
 def test_after_stopping_the_interval_covers_and_the_estimate_is_median_unbiased(
     drift: float,
 ) -> None:
-    """10,000 experiments stopped at a boundary or at the end; 99.99 % bands."""
-    steps = np.random.default_rng(5).standard_normal((10_000, 4)) / 2
+    """3,000 experiments stopped at a boundary or at the end; 99.99 % bands."""
+    steps = np.random.default_rng(5).standard_normal((3_000, 4)) / 2
     times = np.array(QUARTERS)
     z = (np.cumsum(steps, axis=1) + drift * times) / np.sqrt(times)
     out = np.abs(z) > boundaries(QUARTERS, 0.05)
@@ -76,8 +78,8 @@ def test_after_stopping_the_interval_covers_and_the_estimate_is_median_unbiased(
         above[here] = ordering.median(z[here, look]) > drift * scale
         found[here] = ordering.p_value(z[here, look]) < 0.05
     assert (found == out.any(axis=1)).all()
-    assert covered.mean() == pytest.approx(0.95, abs=0.0085)
-    assert above.mean() == pytest.approx(0.5, abs=0.0195)
+    assert covered.mean() == pytest.approx(0.95, abs=0.0155)
+    assert above.mean() == pytest.approx(0.5, abs=0.0355)
 
 
 @settings(deadline=None, max_examples=30)
@@ -116,12 +118,23 @@ def test_an_early_stop_is_shrunk_towards_no_effect() -> None:
     assert 0 < float(ended.estimate) < float(plain.estimate)
 
 
+def test_overwhelming_evidence_stays_finite() -> None:
+    for looks in (1, 3):
+        ended = stage_wise(
+            lambda q: welch(arm(1.0), arm(9.0), quantile=q),
+            Look(QUARTERS[:looks], 0.05),
+        )
+        for name in ("lower", "estimate", "upper"):
+            assert np.isfinite(getattr(ended, name))
+        assert bool(ended.excludes_zero)
+        assert float(ended.p_value) < 0.05
+
+
 def test_swapping_the_arms_mirrors_the_figures() -> None:
     look = Look(QUARTERS[:3], 0.05)
-    there, back = (
-        stage_wise(lambda q, a=a, b=b: welch(arm(a), arm(b), quantile=q), look)
-        for a, b in ((1.0, 1.13), (1.13, 1.0))
-    )
+    low, high = arm(1.0), arm(1.13)
+    there = stage_wise(lambda q: welch(low, high, quantile=q), look)
+    back = stage_wise(lambda q: welch(high, low, quantile=q), look)
     assert float(there.lower) == pytest.approx(-float(back.upper), abs=1e-9)
     assert float(there.p_value) == pytest.approx(float(back.p_value))
 
@@ -145,7 +158,8 @@ def test_a_look_of_another_alpha_is_refused() -> None:
 
 def test_crossings_sum_up_and_can_start_anywhere() -> None:
     bounds = boundaries(QUARTERS, 0.05)
-    above, below = crossings(QUARTERS, bounds, np.array([0.0, 3.0]))
+    walks = follow(QUARTERS, bounds)
+    above, below = crossings(walks, QUARTERS, bounds, np.array([0.0, 3.0]))
     assert above[0].sum() == pytest.approx(0.025)
     assert below[0].sum() == pytest.approx(0.025)
     steps = np.random.default_rng(6).standard_normal((200_000, 4)) / 2
@@ -153,7 +167,7 @@ def test_crossings_sum_up_and_can_start_anywhere() -> None:
     assert above[1].sum() == pytest.approx(
         float((z > bounds).any(axis=1).mean()), abs=0.0045
     )
-    middle = Walk(0.5, np.array([1.0]), np.ones(1))
-    onward, _ = crossings((1.0,), bounds[-1:], 0.0, start=middle)
+    middle = Walk.at(0.5, 1.0)
+    onward, _ = crossings((middle,), (1.0,), bounds[-1:], 0.0)
     expected = normal_tail((bounds[-1] - 0.5**0.5) / 0.5**0.5)
     assert float(onward.sum()) == pytest.approx(float(expected))
