@@ -14,22 +14,69 @@ _COLOURS = ("#066a5b", "#b07d00", "#8a94a5", "#b3261e")
 
 def picture(cells: Sequence[Cell]) -> str:
     """Return an SVG: a panel a kind of data, a row a method."""
-    low, high = band(10_000, ALPHA)
-    x = {
-        "field": "wrong",
-        "type": "quantitative",
-        "title": None,
-        "scale": {"domain": [0, _MOST], "clamp": True},
-        "axis": {"format": ".0%", "tickCount": 5, "grid": False},
+    laws = list(dict.fromkeys(cell.data.law.name for cell in cells))
+    methods = list(dict.fromkeys(cell.method.name for cell in cells))
+    spec = {
+        "$schema": "https://vega.github.io/schema/vega-lite/v5.json",
+        "title": {
+            "text": "Intervals that leave the truth out (promised: 5 %)",
+            "subtitle": (
+                "Each point is one split and one true lift. Grey: 99.99 % band of "
+                "10,000 simulations. Beyond 10 % shown at the edge."
+            ),
+            "anchor": "start",
+        },
+        "data": {"values": [_point(cell) for cell in cells]},
+        "facet": {
+            "field": "law",
+            "type": "nominal",
+            "sort": laws,
+            "title": None,
+            "header": {"labelFontSize": 11},
+        },
+        "columns": 3,
+        "resolve": {"scale": {"y": "independent"}, "axis": {"x": "independent"}},
+        "spec": {
+            "width": 190,
+            "height": {"step": 20},
+            "layer": [_band(), _points(methods)],
+        },
+        "config": {
+            "font": "sans-serif",
+            "background": "#ffffff",
+            "legend": {"orient": "bottom"},
+            "view": {"stroke": "#d0d6e0"},
+        },
     }
-    points = {
+    return str(vl_convert.vegalite_to_svg(spec))
+
+
+_X: dict[str, object] = {
+    "type": "quantitative",
+    "title": None,
+    "scale": {"domain": [0, _MOST], "clamp": True},
+    "axis": {"format": ".0%", "tickCount": 5, "grid": False},
+}
+
+
+def _band() -> dict[str, object]:
+    low, high = band(10_000, ALPHA)
+    return {
+        "data": {"values": [{"low": low, "high": high}]},
+        "mark": {"type": "rect", "color": "#e6ebf2"},
+        "encoding": {"x": _X | {"field": "low"}, "x2": {"field": "high"}},
+    }
+
+
+def _points(methods: Sequence[str]) -> dict[str, object]:
+    return {
         "mark": {"type": "point", "filled": True, "opacity": 0.8, "size": 34},
         "encoding": {
-            "x": x,
+            "x": _X | {"field": "wrong"},
             "y": {
                 "field": "method",
                 "type": "nominal",
-                "sort": list(dict.fromkeys(cell.method.name for cell in cells)),
+                "sort": list(methods),
                 "title": None,
                 "axis": {"labelLimit": 260, "ticks": False},
             },
@@ -47,49 +94,6 @@ def picture(cells: Sequence[Cell]) -> str:
             },
         },
     }
-    spec = {
-        "$schema": "https://vega.github.io/schema/vega-lite/v5.json",
-        "title": {
-            "text": "Intervals that leave the truth out (promised: 5 %)",
-            "subtitle": (
-                "Each point is one split and one true lift. Grey: 99.99 % band of "
-                "10,000 simulations. Beyond 10 % shown at the edge."
-            ),
-            "anchor": "start",
-        },
-        "data": {"values": [_point(cell) for cell in cells]},
-        "facet": {
-            "field": "law",
-            "type": "nominal",
-            "sort": list(dict.fromkeys(cell.data.law.name for cell in cells)),
-            "title": None,
-            "header": {"labelFontSize": 11},
-        },
-        "columns": 3,
-        "resolve": {"scale": {"y": "independent"}, "axis": {"x": "independent"}},
-        "spec": {
-            "width": 190,
-            "height": {"step": 20},
-            "layer": [
-                {
-                    "data": {"values": [{"low": low, "high": high}]},
-                    "mark": {"type": "rect", "color": "#e6ebf2"},
-                    "encoding": {
-                        "x": x | {"field": "low"},
-                        "x2": {"field": "high"},
-                    },
-                },
-                points,
-            ],
-        },
-        "config": {
-            "font": "sans-serif",
-            "background": "#ffffff",
-            "legend": {"orient": "bottom"},
-            "view": {"stroke": "#d0d6e0"},
-        },
-    }
-    return str(vl_convert.vegalite_to_svg(spec))
 
 
 def _point(cell: Cell) -> dict[str, object]:

@@ -33,6 +33,35 @@ _BLOCK = 100
 
 def planned_looks(generator: np.random.Generator, simulations: int) -> list[Claim]:
     """Five looks at conversion and at a mean: overall error and agreement."""
+    rates, differ = _followed(generator, simulations)
+    low, high = near(ALPHA, simulations)
+    rows = (
+        ("score, 5 % conversion, five looks: ever wrong", rates[0], low, high),
+        ("Welch, normal metric, five looks: ever wrong", rates[1], low, high),
+        ("five looks without a plan: ever wrong (for contrast)", rates[2], 0.1, 1.0),
+    )
+    return [
+        *(
+            Claim(PLANNED, name, float(rate), least, most, simulations, "sequential")
+            for name, rate, least, most in rows
+        ),
+        Claim(
+            PLANNED,
+            "interval and p disagree, times",
+            float(differ),
+            0.0,
+            0.0,
+            simulations,
+            "sequential",
+            share=False,
+        ),
+    ]
+
+
+def _followed(
+    generator: np.random.Generator, simulations: int
+) -> tuple[FloatArray, int]:
+    """Return shares ever wrong (score, Welch, no plan) and contradictions."""
     units = 1_000 * np.arange(1, 6)
     control, treatment = (
         np.cumsum(generator.binomial(1_000, 0.05, (simulations, 5)), axis=1)
@@ -54,47 +83,7 @@ def planned_looks(generator: np.random.Generator, simulations: int) -> list[Clai
             ever[row] |= result.excludes_zero
             differ += int((result.excludes_zero != (result.p_value < ALPHA)).sum())
         ever[2] |= proportions.difference(*table, alpha=ALPHA).excludes_zero
-    low, high = near(ALPHA, simulations)
-    rates = ever.mean(axis=1)
-    return [
-        Claim(
-            PLANNED,
-            "score, 5 % conversion, five looks: ever wrong",
-            float(rates[0]),
-            low,
-            high,
-            simulations,
-            "sequential",
-        ),
-        Claim(
-            PLANNED,
-            "Welch, normal metric, five looks: ever wrong",
-            float(rates[1]),
-            low,
-            high,
-            simulations,
-            "sequential",
-        ),
-        Claim(
-            PLANNED,
-            "interval and p disagree, times",
-            float(differ),
-            0.0,
-            0.0,
-            simulations,
-            "sequential",
-            share=False,
-        ),
-        Claim(
-            PLANNED,
-            "five looks without a plan: ever wrong (for contrast)",
-            float(rates[2]),
-            0.10,
-            1.0,
-            simulations,
-            "sequential",
-        ),
-    ]
+    return ever.mean(axis=1), differ
 
 
 @dataclass(frozen=True)

@@ -166,9 +166,8 @@ def test_the_difference_of_quantiles_is_that_of_gbstats() -> None:
         count = float(n)
         m2 = 0.09 * (count - 1)
         below = CrossMoments(*map(np.asarray, (count, 0.9, 1.0, m2, 0.0, 0.0)))
-        return QuantileStatistics(
-            *map(np.asarray, (value, low, high, 0.9, float(window(below)))), below
-        )
+        value_, low_, high_, level = map(np.asarray, (value, low, high, 0.9))
+        return QuantileStatistics(value_, low_, high_, level, window(below), below)
 
     question = GBSTATS[7]
     control, treatment = (
