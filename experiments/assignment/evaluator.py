@@ -5,77 +5,14 @@ coverage and weights, next rule; last the placement's default.
 """
 
 from collections.abc import Mapping
-from enum import StrEnum
-from typing import NamedTuple
-
-import msgspec
 
 from experiments.assignment import conditions
+from experiments.assignment.answers import Assignment, Reason, Step
 from experiments.assignment.bucketing import bucket
 from experiments.assignment.javascript import Json
 from experiments.assignment.plan import ExperimentPlan, PlacementPlan, VariantPlan
 
-
-class Reason(StrEnum):
-    """Why a unit got what it got, or why a rule passed it on.
-
-    Attributes:
-        SPLIT: The unit's bucket lies in the variant's range.
-        STOPPED: The experiment is over and its outcome answers (or, without an
-            outcome, the next rule).
-        DEFAULT: No experiment runs here.
-        NOT_STARTED: The phase starts later.
-        NOT_IN_AUDIENCE: The attributes do not satisfy the condition.
-        NOT_IN_COVERAGE: The bucket lies in no variant's range.
-        NO_UNIT: The unit id is empty.
-        BROKEN_RULE: The rule itself is wrong; it is passed over.
-    """
-
-    SPLIT = "SPLIT"
-    STOPPED = "STOPPED"
-    DEFAULT = "DEFAULT"
-    NOT_STARTED = "NOT_STARTED"
-    NOT_IN_AUDIENCE = "NOT_IN_AUDIENCE"
-    NOT_IN_COVERAGE = "NOT_IN_COVERAGE"
-    NO_UNIT = "NO_UNIT"
-    BROKEN_RULE = "BROKEN_RULE"
-
-
-class Assignment(msgspec.Struct, frozen=True):
-    """The deterministic answer to "what does this unit get here?".
-
-    Attributes:
-        experiment: Key of the experiment that decided; None: the default did.
-        phase: Its phase and epoch numbers; 0 without an experiment.
-        variant: Key of the variant; None without an experiment.
-        reason: Without an experiment: why the first rule passed the unit on.
-        probability: Chance of this variant among the experiment's units, 0 to 1.
-        version_id: The model version to serve; None: ``payload`` is the value.
-        payload: JSON text of the value.
-        bucket: Where the unit fell, 0 to 1; None when no hash was needed.
-        exposure: ``server`` or ``client`` logs the exposure; empty: it is none.
-    """
-
-    placement: str
-    reason: Reason
-    experiment: str | None = None
-    phase: int = 0
-    epoch: int = 0
-    variant: str | None = None
-    probability: float = 1.0
-    version_id: int | None = None
-    payload: str | None = None
-    bucket: float | None = None
-    exposure: str = ""
-
-
-class Step(NamedTuple):
-    """What one rule did with the unit."""
-
-    experiment: str
-    reason: Reason
-    bucket: float | None
-    variant: str | None
+__all__ = ["Assignment", "Reason", "Step", "assign", "explain"]
 
 
 def assign(

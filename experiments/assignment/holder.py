@@ -10,6 +10,7 @@ import msgspec
 from redis.asyncio import Redis
 from redis.exceptions import RedisError
 
+from experiments.assignment.compiled import CompiledPlan
 from experiments.assignment.plan import Plan
 from experiments.assignment.publication import (
     CHANNEL,
@@ -55,14 +56,14 @@ class PlanHolder:
         self._path = path
         self._prepare = tuple(prepare)
         self._clock = clock or Clock()
-        self._plan: Plan | None = None
+        self._compiled: CompiledPlan | None = None
         self._confirmed_at = 0.0
         self.failures = 0
 
     @property
     def loaded(self) -> bool:
         """Whether there is a plan at all."""
-        return self._plan is not None
+        return self._compiled is not None
 
     @property
     def age_seconds(self) -> float:
@@ -75,9 +76,17 @@ class PlanHolder:
         Raises:
             PlanUnavailableError: There is none yet.
         """
-        if self._plan is None:
+        return self.compiled().plan
+
+    def compiled(self) -> CompiledPlan:
+        """The same plan, ready to assign.
+
+        Raises:
+            PlanUnavailableError: There is none yet.
+        """
+        if self._compiled is None:
             raise PlanUnavailableError("No plan was published yet; try again soon.")
-        return self._plan
+        return self._compiled
 
     async def restore(self) -> bool:
         """Take the plan kept on disk; whether there was one that could be read."""
@@ -105,7 +114,7 @@ class PlanHolder:
         if head is None:
             return False
         revision, built_at = decode_head(head)
-        if self._plan is not None and self._plan.revision == revision:
+        if self._compiled is not None and self._compiled.plan.revision == revision:
             self._confirmed_at = built_at
             return False
         text = await redis.get(PLAN_KEY)
@@ -150,7 +159,7 @@ class PlanHolder:
             if self.failures < self.ATTEMPTS:
                 return False
         self.failures = 0
-        self._plan = plan
+        self._compiled = await asyncio.to_thread(CompiledPlan, plan)
         self._confirmed_at = plan.built_at
         return True
 

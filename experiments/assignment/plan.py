@@ -6,6 +6,7 @@ swapped whole. Bucket edges are hash units of 1/10,000, as GrowthBook's version 
 
 import msgspec
 
+from experiments.assignment.bucketing import Range
 from experiments.gateway.keys import Key
 
 
@@ -25,6 +26,10 @@ class VariantPlan(msgspec.Struct, frozen=True):
     Attributes:
         version_id: The model version it serves; None: it carries ``payload``.
         payload: JSON text of its value, when it carries no model.
+        passthrough: The unit is in the experiment, and the next rule decides the
+            value; what a holdout's variants do.
+        withdrawn: Withdrawn for harm: a plan older than a stated age does not serve
+            it, since it cannot know what was decided since.
     """
 
     key: str
@@ -33,6 +38,41 @@ class VariantPlan(msgspec.Struct, frozen=True):
     weight: float
     version_id: int | None = None
     payload: str | None = None
+    passthrough: bool = False
+    withdrawn: bool = False
+
+
+class FilterPlan(msgspec.Struct, frozen=True):
+    """A share of units that an experiment may look at: of a layer, or no holdout.
+
+    Attributes:
+        seed: Of the layer or holdout.
+        ranges: Half-open bucket ranges that pass, 0 to 1.
+        attribute: The attribute that is hashed.
+        holdout: Who is filtered out is held out; otherwise a layer's slot is
+            another's.
+    """
+
+    seed: str
+    ranges: tuple[Range, ...]
+    attribute: str = "id"
+    hash_version: int = 2
+    holdout: bool = False
+
+
+class PrerequisitePlan(msgspec.Struct, frozen=True):
+    """What another placement must answer.
+
+    Attributes:
+        placement: Its key.
+        condition: JSON text of a condition over ``{"value": its value}``.
+        gate: Otherwise the placement answers its default; without it, the next rule
+            decides.
+    """
+
+    placement: str
+    condition: str
+    gate: bool = False
 
 
 class ExperimentPlan(msgspec.Struct, frozen=True):
@@ -43,6 +83,16 @@ class ExperimentPlan(msgspec.Struct, frozen=True):
             a paused experiment is not in the plan: the next rule decides.
         exposure: ``server`` or ``client``: who logs exposures.
         condition: JSON text of the audience; empty: everybody.
+        hash_attribute: The attribute that is split by; ``id`` is the unit id.
+        fallback_attribute: Split by this one when the first is missing; only looked
+            at where assignment is sticky, as in the SDKs.
+        hash_version: GrowthBook's, 1 or 2.
+        filters: Layers and holdouts; each must pass.
+        prerequisites: Each must hold.
+        forced: (unit id, variant key) pairs, for quality assurance.
+        disable_sticky: Stored variants are neither used nor asked to be stored.
+        bucket_version: Under which variants are stored; raising it deals anew.
+        min_bucket_version: A unit stored under a lower one is out of the experiment.
     """
 
     id: int
@@ -58,9 +108,18 @@ class ExperimentPlan(msgspec.Struct, frozen=True):
     condition: str = ""
     started_at: float = 0.0
     outcome: str | None = None
+    hash_attribute: str = "id"
+    fallback_attribute: str = ""
+    hash_version: int = 2
+    filters: tuple[FilterPlan, ...] = ()
+    prerequisites: tuple[PrerequisitePlan, ...] = ()
+    forced: tuple[tuple[str, str], ...] = ()
+    disable_sticky: bool = True
+    bucket_version: int = 0
+    min_bucket_version: int = 0
 
 
-class PlacementPlan(msgspec.Struct, frozen=True):
+class PlacementPlan(msgspec.Struct, frozen=True, cache_hash=True):
     """A placement: ordered rules, then its default.
 
     Attributes:
@@ -85,6 +144,7 @@ class Plan(msgspec.Struct, frozen=True):
         built_at: Unix seconds.
         fallback_version_id: Popularity, for lists that come out short.
         items_out: Item ids that may not be shown (out of stock, not yet available).
+        saved_groups: Lists of values that conditions refer to by name.
     """
 
     revision: str
@@ -94,3 +154,4 @@ class Plan(msgspec.Struct, frozen=True):
     versions: dict[int, VersionPlan] = {}
     fallback_version_ids: dict[str, int] = {}
     items_out: frozenset[str] = frozenset()
+    saved_groups: dict[str, tuple[str | int | float | bool | None, ...]] = {}
