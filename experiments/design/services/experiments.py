@@ -1,142 +1,26 @@
-"""Create placements and experiments, and move them through their life."""
+"""Check experiments and move them through their life."""
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Mapping
 from datetime import datetime
 
 from django.conf import settings
 from django.contrib.auth.models import User
-from django.db import IntegrityError, transaction
+from django.db import transaction
 from django.utils import timezone
 from django.utils.module_loading import import_string
 
 from experiments.design import checks
 from experiments.design.lifecycle import Action, Status, allowed_actions, next_status
 from experiments.design.models import (
-    Change,
     Epoch,
     Experiment,
-    ExperimentMetric,
     Phase,
-    Placement,
     Variant,
 )
-from experiments.metrics.models import Metric
+from experiments.design.services.changes import record_change
+from experiments.design.services.layers import return_segments, take_segments
 from models_registry.errors import ConflictError, Detail, InvalidError
-from models_registry.models import Model, Version
 from models_registry.services import publish_plan
-
-
-@dataclass(frozen=True)
-class VariantSpec:
-    """A variant to create; the first of an experiment is its control."""
-
-    key: str
-    weight: float
-    version: Version | None = None
-    payload: object = None
-    name: str = ""
-
-
-@dataclass(frozen=True)
-class MetricSpec:
-    """A metric of an experiment and what it is for."""
-
-    metric: Metric
-    role: str
-    margin: float = 0.05
-    margin_scale: str = "relative"
-
-
-@dataclass(frozen=True)
-class ExperimentSpec:
-    """All that a new experiment needs."""
-
-    key: str
-    name: str
-    placement: Placement
-    variants: Sequence[VariantSpec]
-    metrics: Sequence[MetricSpec]
-    hypothesis: str = ""
-    planned_days: int = 14
-    looks: int = 2
-    alpha: float = 0.05
-    coverage: float = 1.0
-    audience: Mapping[str, object] = field(default_factory=dict)
-
-
-@transaction.atomic
-def create_experiment(spec: ExperimentSpec, *, by: User | None) -> Experiment:
-    """Create a draft with its variants and metrics.
-
-    Raises:
-        ConflictError: The key is taken.
-        InvalidError: A value breaks a rule of the schema.
-    """
-    if Experiment.objects.filter(key=spec.key).exists():
-        raise ConflictError(
-            f"The experiment key {spec.key!r} is taken; choose another one."
-        )
-    experiment = Experiment(
-        key=spec.key,
-        name=spec.name,
-        placement=spec.placement,
-        hypothesis=spec.hypothesis,
-        planned_days=spec.planned_days,
-        looks=spec.looks,
-        alpha=spec.alpha,
-        coverage=spec.coverage,
-        audience=dict(spec.audience),
-        owner=by,
-    )
-    experiment.full_clean()
-    experiment.save()
-    for position, variant in enumerate(spec.variants):
-        row = Variant(
-            experiment=experiment,
-            key=variant.key,
-            name=variant.name,
-            position=position,
-            is_control=position == 0,
-            weight=variant.weight,
-            version=variant.version,
-            payload=variant.payload,
-        )
-        row.full_clean()
-        row.save()
-    for position, metric in enumerate(spec.metrics):
-        entry = ExperimentMetric(
-            experiment=experiment,
-            metric=metric.metric,
-            role=metric.role,
-            margin=metric.margin,
-            margin_scale=metric.margin_scale,
-            position=position,
-        )
-        entry.full_clean()
-        entry.save()
-    record_change(experiment, action="create", summary="Created", by=by)
-    return experiment
-
-
-def record_change(
-    experiment: Experiment,
-    *,
-    action: str,
-    summary: str,
-    by: User | None,
-    before: Mapping[str, object] | None = None,
-    after: Mapping[str, object] | None = None,
-) -> Change:
-    """Keep who changed what, for the history page."""
-    return Change.objects.create(
-        experiment=experiment,
-        action=action,
-        summary=summary,
-        before=dict(before or {}),
-        after=dict(after or {}),
-        made_by=by,
-    )
 
 
 def check_experiment(experiment: Experiment) -> tuple[checks.Finding, ...]:
@@ -216,12 +100,14 @@ def transition(
     before = {"status": locked.status}
     if action == Action.START:
         _open_first_phase(locked, moment)
+        take_segments(locked)
         locked.started_at = moment
     if action in {Action.CONCLUDE, Action.SHIP, Action.ROLL_BACK}:
         locked.outcome = outcome or locked.variants.filter(is_control=True).first()
         if locked.ended_at is None:
             locked.ended_at = moment
             locked.phases.filter(ended_at=None).update(ended_at=moment)
+        return_segments(locked)
     locked.status = status
     locked.save()
     record_change(
@@ -315,29 +201,3 @@ def change_coverage(
     publish_plan()
     experiment.refresh_from_db()
     return epoch
-
-
-def ensure_placement(
-    *,
-    key: str,
-    name: str,
-    model: Model,
-    list_size: int = 10,
-    exclude_seen: bool = True,
-) -> Placement:
-    """The placement of that key, made when it does not exist yet."""
-    try:
-        with transaction.atomic():
-            placement, _ = Placement.objects.get_or_create(
-                key=key,
-                defaults={
-                    "name": name,
-                    "default_model": model,
-                    "list_size": list_size,
-                    "exclude_seen": exclude_seen,
-                },
-            )
-    except IntegrityError as error:
-        raise InvalidError(f"Placement {key!r}: {error}") from error
-    publish_plan()
-    return placement
