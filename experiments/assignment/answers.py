@@ -30,6 +30,8 @@ class Reason(StrEnum):
         WITHDRAWN: The variant was withdrawn for harm, and this plan is too old to
             know whether it may be served.
         NO_UNIT: The attribute to split by is missing or empty.
+        INACTIVE: The rule deals to nobody now: a draft, a stopped test, a quality
+            assurance mode, or fewer than two variants.
         BROKEN_RULE: The rule itself is wrong; it is passed over.
     """
 
@@ -48,6 +50,7 @@ class Reason(StrEnum):
     STICKY_BLOCKED = "STICKY_BLOCKED"
     WITHDRAWN = "WITHDRAWN"
     NO_UNIT = "NO_UNIT"
+    INACTIVE = "INACTIVE"
     BROKEN_RULE = "BROKEN_RULE"
 
 
@@ -82,11 +85,11 @@ class Assignment(msgspec.Struct, frozen=True):
             experiment's units, 0 to 1.
         version_id: The model version to serve; None: ``payload`` is the value.
         payload: JSON text of the value.
-        bucket: Where the unit fell, 0 to 1; None when no hash was needed.
         exposure: ``server`` or ``client`` logs the exposure; empty: it is none.
         unit: The attribute the unit was split by; the fallback where it was used.
-        sticky: The name to store the variant under, as in ``UnitContext.sticky``;
-            empty: nothing is to be stored.
+        sticky: Under which name the variant is to be stored, unless it is, as in
+            ``UnitContext.sticky``; empty: it is not to be stored.
+        bucket: Where the unit fell, 0 to 1; None when no hash was needed.
     """
 
     placement: str
@@ -98,10 +101,10 @@ class Assignment(msgspec.Struct, frozen=True):
     probability: float = 1.0
     version_id: int | None = None
     payload: str | None = None
-    bucket: float | None = None
     exposure: str = ""
     unit: str = "id"
     sticky: str = ""
+    bucket: float | None = None
 
     @property
     def assignment_probability(self) -> float:

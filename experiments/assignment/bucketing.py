@@ -6,7 +6,9 @@ References: GrowthBook SDK specification 0.8.0, sections ``hash``, ``getBucketRa
 and ``chooseVariation``; Fowler, Noll, Vo: FNV-1a, 32 bit.
 """
 
-from collections.abc import Sequence
+import math
+from bisect import bisect_right
+from collections.abc import Callable, Sequence
 
 import numpy as np
 import numpy.typing as npt
@@ -33,18 +35,46 @@ def fnv32a(text: str) -> int:
         return hashed
 
 
+def bucketer(seed: str, version: int = 2) -> Callable[[str], int] | None:
+    """The hash of a seed, compiled: unit to bucket number, below ``slots(version)``.
+
+    None for an unknown version, which puts nobody anywhere.
+    """
+    if version == 1:
+        return lambda unit: fnv32a(unit + seed) % 1_000
+    if version != 2:
+        return None
+    try:
+        prefix = seed.encode("latin-1")
+    except UnicodeEncodeError:
+        return lambda unit: fnv1a_32(b"%d" % fnv32a(seed + unit)) % 10_000
+
+    def second_version(unit: str) -> int:
+        try:
+            hashed = fnv1a_32(prefix + unit.encode("latin-1"))
+        except UnicodeEncodeError:
+            hashed = fnv32a(seed + unit)
+        return fnv1a_32(b"%d" % hashed) % 10_000  # type: ignore[no-any-return] # an int
+
+    return second_version
+
+
+def slots(version: int) -> int:
+    """Into how many buckets a hash version deals."""
+    return 1_000 if version == 1 else 10_000
+
+
 def bucket(seed: str, unit: str) -> float:
     """The bucket of a unit, in [0, 1), by hash version 2."""
-    return fnv32a(str(fnv32a(seed + unit))) % 10_000 / 10_000
+    number_of = bucketer(seed)
+    assert number_of is not None  # noqa: S101 # version 2 is known
+    return number_of(unit) / 10_000
 
 
 def bucket_of_version(seed: str, unit: str, version: int) -> float | None:
     """The bucket by a stated hash version; None for an unknown one."""
-    if version == 2:
-        return bucket(seed, unit)
-    if version == 1:
-        return fnv32a(unit + seed) % 1_000 / 1_000
-    return None
+    number_of = bucketer(seed, version)
+    return None if number_of is None else number_of(unit) / slots(version)
 
 
 def bucket_many(seed: str, units: Sequence[str]) -> npt.NDArray[np.float64]:
@@ -132,3 +162,40 @@ def choose(value: float, ranges: Sequence[Range]) -> int:
         if start <= value < end:
             return index
     return -1
+
+
+class Partition:
+    """Who owns each bucket number: ``choose`` over whole numbers, made once.
+
+    Attributes:
+        edges: Ascending bucket numbers at which the owner changes.
+        owners: Index of the range from each edge on, the first one before all edges;
+            -1: nobody. One more than there are edges.
+    """
+
+    __slots__ = ("edges", "owners")
+
+    def __init__(self, ranges: Sequence[Range], version: int = 2) -> None:
+        count = slots(version)
+        whole = [(_edge(start, count), _edge(end, count)) for start, end in ranges]
+        self.edges = tuple(sorted({edge for pair in whole for edge in pair}))
+        self.owners = (-1, *(_owner(edge, whole) for edge in self.edges))
+
+    def owner(self, number: int) -> int:
+        """Index of the range that holds a bucket number; -1 when none does."""
+        return self.owners[bisect_right(self.edges, number)]
+
+
+def _edge(bound: float, count: int) -> int:
+    """The smallest bucket number that is not below a bound."""
+    if math.isnan(bound):
+        return count
+    near = math.floor(min(max(bound, 0.0), 1.0) * count)
+    return next(
+        n for n in range(max(near - 1, 0), near + 3) if n / count >= bound or n >= count
+    )
+
+
+def _owner(number: int, ranges: Sequence[tuple[int, int]]) -> int:
+    holders = (i for i, (start, end) in enumerate(ranges) if start <= number < end)
+    return next(holders, -1)

@@ -15,7 +15,8 @@ from experiments.assignment import javascript as js
 from experiments.assignment.javascript import Json
 
 Test = Callable[[Json], bool]
-Groups = Mapping[str, Sequence[Json]]
+Groups = Mapping[str, Json]
+"""Saved groups by name: lists of values, or objects that say their ``type``."""
 
 _QUIET = re2.Options()
 _QUIET.log_errors = False
@@ -70,25 +71,50 @@ def _clause(key: str, wanted: Json, groups: Groups) -> Test:
         return either if key == "$or" else _negated(either)
     if key == "$not":
         return _negated(compile_condition(wanted, groups))
-    path, test = key.split("."), _value_test(wanted, groups)
-    if len(path) == 1:
-        return lambda attributes: test(_member(attributes, key))
+    if key == "$savedGroup":
+        return _saved_group(wanted, groups)
+    return _at_path(key, _value_test(wanted, groups))
+
+
+def _at_path(path: str, test: Test) -> Test:
+    names = path.split(".")
+    if len(names) == 1:
+        return lambda attributes: test(js.member(attributes, path))
 
     def at_path(attributes: Json) -> bool:
-        for name in path:
-            attributes = _member(attributes, name)
+        for name in names:
+            attributes = js.member(attributes, name)
         return test(attributes)
 
     return at_path
 
 
-def _member(value: Json, name: str) -> Json:
-    """A member of an object or array; null when there is none."""
-    if isinstance(value, Mapping):
-        return value.get(name)
-    if js.is_array(value) and name.isdecimal() and int(name) < len(value):  # type: ignore[arg-type] # an array, so it has a length
-        return value[int(name)]  # type: ignore[index] # an array
-    return None
+def _saved_group(reference: Json, groups: Groups) -> Test:
+    """Membership of a group by its own rule; what is not understood holds nobody."""
+    if not isinstance(reference, Mapping):
+        return _never
+    name = reference.get("id")
+    entry = groups.get(name) if isinstance(name, str) else None
+    if not isinstance(entry, Mapping):
+        return _never
+    if entry.get("type") == "list":
+        path = reference.get("attributeKey", entry.get("attributeKey"))
+        return (
+            _at_path(path, _in(entry.get("values")))
+            if isinstance(path, str)
+            else _never
+        )
+    if entry.get("type") == "condition":  # in which the group itself is nobody
+        return compile_condition(entry.get("condition"), {**groups, str(name): None})
+    return _never
+
+
+def _in_group(wanted: Json, groups: Groups, *, within: bool) -> Test:
+    """An unknown group is empty; one without values holds nobody, in or out."""
+    entry = groups.get(js.text(wanted), ())
+    if isinstance(entry, Mapping) and entry.get("type") == "list":
+        entry = entry.get("values")
+    return (_in if within else _not_in)(entry)
 
 
 def _value_test(  # noqa: PLR0911 # a return for each type
@@ -128,8 +154,7 @@ def _operator(name: str, wanted: Json, groups: Groups) -> Test:
         compare, version = _VERSIONS[name], padded_version(wanted)
         return lambda actual: compare(js.order(padded_version(actual), version))
     if name in {"$inGroup", "$notInGroup"}:
-        test = _in(groups.get(js.text(wanted), ()))
-        return test if name == "$inGroup" else _negated(test)
+        return _in_group(wanted, groups, within=name == "$inGroup")
     if name in _SIMPLE:
         return _SIMPLE[name](wanted)
     if name in _NESTED:
@@ -182,7 +207,7 @@ def _some_element(wanted: Json, groups: Groups) -> Test:
     def some(actual: Json) -> bool:
         if not isinstance(actual, Sequence) or isinstance(actual, str):
             return False
-        return any(js.truth(element) and test(element) for element in actual)
+        return any(element is not None and test(element) for element in actual)
 
     return some
 
@@ -199,8 +224,10 @@ def _size(wanted: Json, groups: Groups) -> Test:
 
 
 def _pattern(wanted: Json, options: re2.Options) -> Test:
+    if not isinstance(wanted, str):
+        return _never
     try:
-        pattern = re2.compile(js.text(wanted), options)
+        pattern = re2.compile(wanted, options)
     except (re2.error, UnicodeError):
         return _never
 
@@ -234,7 +261,7 @@ def padded_version(value: Json) -> str:
     version = js.text(value) if isinstance(value, int | float) else value
     if not version or not isinstance(version, str):
         version = "0"
-    parts = re.split(r"[-.]", re.sub(r"^v|\+.*$", "", version))
+    parts = re.split(r"[-.]", re.sub(r"^v|\+[^\n\r\u2028\u2029]*\Z", "", version))
     if len(parts) == 3:  # no pre-release: after all of them
         parts.append("~")
     return "-".join(p.rjust(5) if re.fullmatch("[0-9]+", p) else p for p in parts)
@@ -251,6 +278,9 @@ def _negated(test: Test) -> Test:
 def _all_of(tests: Sequence[Test]) -> Test:
     if len(tests) == 1:
         return tests[0]
+    if len(tests) == 2:
+        one, other = tests
+        return lambda actual: one(actual) and other(actual)
     return lambda actual: all(test(actual) for test in tests)
 
 
@@ -314,7 +344,9 @@ def _problem(condition: object, place: str) -> str | None:
         return f"{place} is {condition!r}; use an object of attributes"
     for key, value in condition.items():
         here = f"{place}.{key}"
-        if key in {"$or", "$and", "$nor"}:
+        if key == "$savedGroup":
+            found = None
+        elif key in {"$or", "$and", "$nor"}:
             if not isinstance(value, list):
                 return f"{here} is {value!r}; use a list of conditions"
             problems = [_problem(part, f"{here}[{n}]") for n, part in enumerate(value)]

@@ -13,7 +13,15 @@ Json: TypeAlias = (
     "bool | int | float | str | Sequence[Json] | Mapping[str, Json] | None"
 )
 
-_DECIMAL = re.compile(r"[+-]?(\d+\.?\d*([eE][+-]?\d+)?|\.\d+([eE][+-]?\d+)?)")
+_DECIMAL = re.compile(
+    r"[+-]?([0-9]+\.?[0-9]*([eE][+-]?[0-9]+)?|\.[0-9]+([eE][+-]?[0-9]+)?)"
+)
+_INDEX = re.compile(r"0|[1-9][0-9]{0,9}")
+# White space and line ends of ECMA-262, 12.2 and 12.3; Python strips others.
+_SPACE = (
+    "\t\n\v\f\r \u00a0\u1680\u2000\u2001\u2002\u2003\u2004\u2005\u2006\u2007"
+    "\u2008\u2009\u200a\u2028\u2029\u202f\u205f\u3000\ufeff"
+)
 _RADIX = re.compile(r"0([xX][0-9a-fA-F]+|[oO][0-7]+|[bB][01]+)")
 
 
@@ -67,7 +75,7 @@ def number(value: Json) -> float:  # noqa: PLR0911 # a return for each type
             return math.inf if value > 0 else -math.inf
     if isinstance(value, Mapping):
         return math.nan
-    shown = text(value).strip()
+    shown = text(value).strip(_SPACE)
     if not shown:
         return 0.0
     if _RADIX.fullmatch(shown):
@@ -90,7 +98,7 @@ def strictly_equal(one: Json, other: Json) -> bool:
     if isinstance(one, bool) or isinstance(other, bool):
         return one is other
     if isinstance(one, int | float) and isinstance(other, int | float):
-        return one == other
+        return number(one) == number(other)
     if isinstance(one, str) and isinstance(other, str):
         return one == other
     return one is None and other is None
@@ -99,7 +107,7 @@ def strictly_equal(one: Json, other: Json) -> bool:
 def same_json(one: Json, other: Json) -> bool:
     """``JSON.stringify(one) === JSON.stringify(other)``: key order counts."""
     if isinstance(one, Mapping) and isinstance(other, Mapping):
-        return list(one) == list(other) and all(
+        return keys(one) == keys(other) and all(
             same_json(one[name], other[name]) for name in one
         )
     if isinstance(one, Sequence) and isinstance(other, Sequence):
@@ -107,6 +115,24 @@ def same_json(one: Json, other: Json) -> bool:
             return one == other
         return len(one) == len(other) and all(map(same_json, one, other))
     return strictly_equal(one, other)
+
+
+def keys(value: Mapping[str, Json]) -> list[str]:
+    """``Object.keys(value)``: whole numbers first, ascending."""
+    numbers = sorted((k for k in value if _INDEX.fullmatch(k)), key=int)
+    return [*numbers, *(k for k in value if not _INDEX.fullmatch(k))]
+
+
+def member(value: Json, name: str) -> Json:
+    """``value[name]`` of an object or array; null when there is none."""
+    if isinstance(value, Mapping):
+        return value.get(name)
+    if isinstance(value, Sequence) and not isinstance(value, str):
+        if name == "length":
+            return len(value)
+        if _INDEX.fullmatch(name) and int(name) < len(value):
+            return value[int(name)]
+    return None
 
 
 def order(one: Json, other: Json) -> int | None:

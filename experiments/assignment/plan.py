@@ -26,8 +26,6 @@ class VariantPlan(msgspec.Struct, frozen=True):
     Attributes:
         version_id: The model version it serves; None: it carries ``payload``.
         payload: JSON text of its value, when it carries no model.
-        passthrough: The unit is in the experiment, and the next rule decides the
-            value; what a holdout's variants do.
         withdrawn: Withdrawn for harm: a plan older than a stated age does not serve
             it, since it cannot know what was decided since.
     """
@@ -38,7 +36,6 @@ class VariantPlan(msgspec.Struct, frozen=True):
     weight: float
     version_id: int | None = None
     payload: str | None = None
-    passthrough: bool = False
     withdrawn: bool = False
 
 

@@ -134,8 +134,11 @@ def test_the_explanation_walks_the_rules_to_the_one_that_decided() -> None:
 
 
 def test_a_variant_without_a_value_serves_what_the_placement_serves_now() -> None:
-    variant = VariantPlan(key="a", start=0.0, end=1.0, weight=1.0)
-    answer = assign(placement(experiment(variants=(variant,))), "u1", {}, now=0)
+    variants = tuple(
+        VariantPlan(key=key, start=start, end=start + 0.5, weight=0.5)
+        for key, start in (("a", 0.0), ("b", 0.5))
+    )
+    answer = assign(placement(experiment(variants=variants)), "u1", {}, now=0)
     assert answer.version_id == 9
 
 
