@@ -4,6 +4,7 @@ from django.contrib.postgres.fields import ArrayField
 from django.core.validators import MaxValueValidator, MinValueValidator
 from django.db import models
 from django.db.models import F, Q
+from django.utils import timezone
 
 from experiments.design.models.experiment import Experiment
 from experiments.design.segments import SEGMENTS
@@ -27,7 +28,7 @@ class Layer(models.Model):
     key = models.CharField(max_length=100, unique=True, validators=[KEY_VALIDATOR])
     name = models.CharField(max_length=200)
     description = models.TextField(blank=True, default="")
-    seed = models.CharField(max_length=130, editable=False)
+    seed = models.CharField(max_length=130, blank=True, editable=False)
     generation = models.PositiveIntegerField(default=0, editable=False)
     created_at = models.DateTimeField(auto_now_add=True)
 
@@ -36,6 +37,14 @@ class Layer(models.Model):
 
     def __str__(self) -> str:
         return self.name
+
+    def clean(self) -> None:
+        """Seed a new layer."""
+        self.seed = self.seed or self.next_seed()
+
+    def next_seed(self) -> str:
+        """The seed of the present generation."""
+        return f"layer-{self.key}-{self.generation}"
 
 
 class LayerMembership(models.Model):
@@ -126,9 +135,9 @@ class Holdout(models.Model):
         blank=True,
         help_text="Only experiments with one of these tags; empty: all of them.",
     )
-    seed = models.CharField(max_length=130, editable=False)
-    started_at = models.DateTimeField()
-    ended_at = models.DateTimeField(null=True, blank=True)
+    seed = models.CharField(max_length=130, blank=True, editable=False)
+    started_at = models.DateTimeField(default=timezone.now, editable=False)
+    ended_at = models.DateTimeField(null=True, blank=True, editable=False)
 
     class Meta:
         ordering = ("key",)
@@ -147,3 +156,7 @@ class Holdout(models.Model):
 
     def __str__(self) -> str:
         return self.name
+
+    def clean(self) -> None:
+        """Seed a new holdout."""
+        self.seed = self.seed or f"holdout-{self.key}"

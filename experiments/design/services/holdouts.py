@@ -44,7 +44,6 @@ def open_holdout(
         description=description,
         share=share,
         tags=list(tags),
-        seed=f"holdout-{key}",
         started_at=now or timezone.now(),
     )
     holdout.full_clean()

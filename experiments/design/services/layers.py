@@ -2,7 +2,6 @@
 
 from collections.abc import Mapping
 
-from django.contrib.auth.models import User
 from django.db import transaction
 
 from experiments.design.models import (
@@ -17,18 +16,15 @@ from models_registry.errors import ConflictError, InvalidError
 __all__ = ["create_layer", "free_segments", "return_segments", "take_segments"]
 
 
-def create_layer(
-    *, key: str, name: str, description: str = "", by: User | None = None
-) -> Layer:
+def create_layer(*, key: str, name: str, description: str = "") -> Layer:
     """A new layer without experiments.
 
     Raises:
         ConflictError: The key is taken.
     """
-    del by  # a layer is no evidence; its experiments keep who joined
     if Layer.objects.filter(key=key).exists():
         raise ConflictError(f"The layer key {key!r} is taken; choose another one.")
-    layer = Layer(key=key, name=name, description=description, seed=_seed(key, 0))
+    layer = Layer(key=key, name=name, description=description)
     layer.full_clean()
     layer.save()
     return layer
@@ -83,9 +79,5 @@ def return_segments(experiment: Experiment) -> None:
             continue
         layer.generation += 1
         if not layer.segments.exists():
-            layer.seed = _seed(layer.key, layer.generation)
+            layer.seed = layer.next_seed()
         layer.save(update_fields=["generation", "seed"])
-
-
-def _seed(key: str, generation: int) -> str:
-    return f"layer-{key}-{generation}"
