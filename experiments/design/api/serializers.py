@@ -16,6 +16,7 @@ from experiments.design.models import Variant as VariantModel
 from experiments.design.services import (
     ExperimentSpec,
     MetricSpec,
+    Mode,
     PrerequisiteSpec,
     VariantSpec,
     create_experiment,
@@ -230,3 +231,13 @@ class CoverageSerializer(serializers.Serializer[None]):
     """The share of shoppers who take part."""
 
     coverage = serializers.FloatField(min_value=0.0, max_value=1.0)
+
+
+class SplitSerializer(serializers.Serializer[None]):
+    """Other weights or another audience, and what becomes of those inside."""
+
+    weights = serializers.DictField(
+        child=serializers.FloatField(min_value=0.0, max_value=1.0), required=False
+    )
+    audience = serializers.DictField(required=False)
+    mode = serializers.ChoiceField(choices=tuple(Mode))

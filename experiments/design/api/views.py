@@ -10,6 +10,7 @@ from experiments.design.api import serializers
 from experiments.design.models import Experiment, Holdout, Layer, Placement
 from experiments.design.services import (
     change_coverage,
+    change_split,
     check_experiment,
     end_holdout,
     transition,
@@ -103,6 +104,18 @@ class ExperimentViewSet(
             body.validated_data["coverage"],
             by=person(request.user),
         )
+        return Response(self.get_serializer(self.get_object()).data)
+
+    @extend_schema(
+        request=serializers.SplitSerializer,
+        responses=serializers.ExperimentSerializer,
+    )
+    @action(detail=True, methods=["post"])
+    def split(self, request: Request, key: str) -> Response:
+        """Change weights or audience: a new phase, continued or dealt anew."""
+        body = serializers.SplitSerializer(data=request.data)
+        body.is_valid(raise_exception=True)
+        change_split(self.get_object(), **body.validated_data, by=person(request.user))
         return Response(self.get_serializer(self.get_object()).data)
 
     @extend_schema(responses=serializers.ChangeSerializer(many=True))

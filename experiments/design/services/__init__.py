@@ -8,22 +8,21 @@ from experiments.design.services.creation import (
     VariantSpec,
     create_experiment,
 )
-from experiments.design.services.experiments import (
-    change_coverage,
-    check_experiment,
-    transition,
-)
+from experiments.design.services.experiments import check_experiment, transition
 from experiments.design.services.holdouts import end_holdout, open_holdout
 from experiments.design.services.layers import create_layer, free_segments
+from experiments.design.services.phases import Mode, change_coverage, change_split
 from experiments.design.services.placements import ensure_placement
 from experiments.design.services.prerequisites import check_prerequisites
 
 __all__ = [
     "ExperimentSpec",
     "MetricSpec",
+    "Mode",
     "PrerequisiteSpec",
     "VariantSpec",
     "change_coverage",
+    "change_split",
     "check_experiment",
     "check_prerequisites",
     "create_experiment",

@@ -10,7 +10,7 @@ from django.utils import timezone
 from django.utils.module_loading import import_string
 
 from experiments.design import checks
-from experiments.design.lifecycle import Action, Status, allowed_actions, next_status
+from experiments.design.lifecycle import Action, allowed_actions, next_status
 from experiments.design.models import (
     Epoch,
     Experiment,
@@ -48,10 +48,11 @@ def check_experiment(experiment: Experiment) -> tuple[checks.Finding, ...]:
         planned_days=experiment.planned_days,
         looks=experiment.looks,
     )
-    return (*checks.preflight(facts), _audience_finding(experiment.audience))
+    return (*checks.preflight(facts), audience_finding(experiment.audience))
 
 
-def _audience_finding(audience: Mapping[str, object]) -> checks.Finding:
+def audience_finding(audience: Mapping[str, object]) -> checks.Finding:
+    """Whether an audience can be read."""
     if not audience:
         return checks.Finding("audience", ok=True, sentence="Everybody may take part")
     problem: str | None = import_string(settings.CONDITION_CHECK)(audience)
@@ -154,50 +155,3 @@ def _open_first_phase(experiment: Experiment, moment: datetime) -> None:
     Epoch.objects.create(
         phase=phase, number=1, coverage=experiment.coverage, started_at=moment
     )
-
-
-@transaction.atomic
-def change_coverage(
-    experiment: Experiment,
-    coverage: float,
-    *,
-    by: User | None,
-    now: datetime | None = None,
-) -> Epoch:
-    """Take more (or fewer) shoppers into a running experiment: a new epoch.
-
-    Raising coverage moves nobody who is in already (DESIGN section 5).
-
-    Raises:
-        ConflictError: The experiment does not run.
-        InvalidError: The share is not in (0, 1].
-    """
-    if not 0.0 < coverage <= 1.0:
-        raise InvalidError(f"Coverage is {coverage}; use a share above 0, at most 1.")
-    locked = Experiment.objects.select_for_update().get(pk=experiment.pk)
-    phase = locked.phases.filter(ended_at=None).first()
-    if phase is None or locked.status not in {Status.RUNNING, Status.PAUSED}:
-        raise ConflictError(
-            f"{locked.key} is {locked.status}: coverage opens an epoch only while it "
-            "runs; edit the draft instead."
-        )
-    before, locked.coverage = locked.coverage, coverage
-    locked.save(update_fields=["coverage"])
-    number = phase.epochs.count() + 1
-    epoch = Epoch.objects.create(
-        phase=phase,
-        number=number,
-        coverage=coverage,
-        started_at=now or timezone.now(),
-    )
-    record_change(
-        locked,
-        action="coverage",
-        summary=f"Coverage from {before:.0%} to {coverage:.0%}",
-        by=by,
-        before={"coverage": before},
-        after={"coverage": coverage},
-    )
-    publish_plan()
-    experiment.refresh_from_db()
-    return epoch
