@@ -179,6 +179,15 @@ SETTINGS: tuple[Setting, ...] = (
         least=0.1,
     ),
     Setting(
+        "SHIPWORTHY_WITHDRAWN_SECONDS",
+        "number",
+        "60",
+        "at least 0",
+        "A plan older than this serves no variant that was withdrawn for harm, but the "
+        "placement's default.",
+        least=0,
+    ),
+    Setting(
         "SHIPWORTHY_LOG_LEVEL",
         "text",
         "INFO",

@@ -65,6 +65,7 @@ def _plan(holder: PlanHolder) -> Fact:
         "age_seconds": round(holder.age_seconds, 1),
         "placements": len(plan.placements),
         "versions": len(plan.versions),
+        "faults": holder.faults.total,
     }
 
 

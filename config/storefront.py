@@ -54,6 +54,7 @@ class Storefront:
         self.holder = PlanHolder(
             path=Path(settings.PLAN_PATH) if saved else None,
             prepare=[self.models.prepare],
+            withdrawn_seconds=lambda: settings.WITHDRAWN_SECONDS,
         )
         self.dispatcher = Dispatcher(ROUTES, lambda: self.holder.current().keys)
         self._readiness = health.Readiness(

@@ -20,7 +20,9 @@ FRAMEWORKS = {"django", "rest_framework", "celery"}
 PURE = (
     "experiments.statistics",
     "experiments.assignment.bucketing",
+    "experiments.assignment.compiled",
     "experiments.assignment.evaluator",
+    "experiments.assignment.growthbook.features",
     "experiments.assignment.plan",
     "experiments.decisions.rule",
     "experiments.metrics.definitions",

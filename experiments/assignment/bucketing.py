@@ -54,7 +54,7 @@ def bucketer(seed: str, version: int = 2) -> Callable[[str], int] | None:
             hashed = fnv1a_32(prefix + unit.encode("latin-1"))
         except UnicodeEncodeError:
             hashed = fnv32a(seed + unit)
-        return fnv1a_32(b"%d" % hashed) % 10_000  # type: ignore[no-any-return] # an int
+        return fnv1a_32(b"%d" % hashed) % 10_000
 
     return second_version
 

@@ -14,7 +14,7 @@ from experiments.assignment.conditions import Groups
 from experiments.assignment.faults import Faults
 from experiments.assignment.javascript import Json
 from experiments.assignment.plan import ExperimentPlan, PlacementPlan, Plan
-from experiments.assignment.rules import Quick, Rule, RuleError, decoded
+from experiments.assignment.rules import Rule, RuleError, decoded
 from experiments.assignment.subject import CYCLIC, Cyclic, Subject
 
 __all__ = [
@@ -83,9 +83,9 @@ class CompiledPlan:
         """
         placements = self._chosen(keys)
         if context.forced:
-            subject = self._subject(context)
-            return [each.walk(context, subject) for each in placements]
-        subject = None
+            known = self._subject(context)
+            return [each.walk(context, known) for each in placements]
+        subject: Subject | None = None
         answers = []
         for each in placements:
             quick = each.quick
@@ -235,7 +235,7 @@ class _Placement:
             return _Met(Reason.WITHDRAWN, at, last=True)
         return _Met(reason, at, answer)
 
-    def _quick(self) -> Quick | None:
+    def _quick(self) -> Callable[[UnitContext], Assignment] | None:
         """The same walk without a subject, where every rule can do without."""
         rules = [rule.quick() if rule else None for _, rule in self._rules]
         default = self._default
@@ -250,10 +250,10 @@ class _Placement:
             first = None
             for rule in known:
                 found = rule(context)
-                if found.__class__ is Assignment:
-                    return found  # type: ignore[return-value] # narrowed above
+                if isinstance(found, Assignment):
+                    return found
                 first = first or found
-            return default(first)  # type: ignore[arg-type] # a reason
+            return default(first or Reason.DEFAULT)
 
         return quick
 

@@ -11,6 +11,7 @@ from redis.asyncio import Redis
 from redis.exceptions import RedisError
 
 from experiments.assignment.compiled import CompiledPlan
+from experiments.assignment.faults import Faults
 from experiments.assignment.plan import Plan
 from experiments.assignment.publication import (
     CHANNEL,
@@ -38,8 +39,13 @@ class PlanUnavailableError(UnavailableError):
 class PlanHolder:
     """Holds the plan of one process.
 
+    Args:
+        withdrawn_seconds: A plan older than this serves no variant that was withdrawn
+            for harm, since it cannot know what was decided since.
+
     Attributes:
         failures: Times in a row that preparing for the newest plan has failed.
+        faults: Wrong rules met, over all plans.
     """
 
     # A plan that cannot be prepared is tried so often, then taken all the same: a
@@ -52,13 +58,16 @@ class PlanHolder:
         path: Path | None = None,
         prepare: Sequence[Prepare] = (),
         clock: Clock | None = None,
+        withdrawn_seconds: Callable[[], float] = lambda: 0.0,
     ) -> None:
         self._path = path
         self._prepare = tuple(prepare)
         self._clock = clock or Clock()
         self._compiled: CompiledPlan | None = None
         self._confirmed_at = 0.0
+        self._withdrawn_seconds = withdrawn_seconds
         self.failures = 0
+        self.faults = Faults()
 
     @property
     def loaded(self) -> bool:
@@ -159,9 +168,22 @@ class PlanHolder:
             if self.failures < self.ATTEMPTS:
                 return False
         self.failures = 0
-        self._compiled = await asyncio.to_thread(CompiledPlan, plan)
-        self._confirmed_at = plan.built_at
+        self._answer_by(await asyncio.to_thread(self._compile, plan))
         return True
+
+    def swap(self, plan: Plan) -> None:
+        """Answer by a plan from now on, whatever it needs besides."""
+        self._answer_by(self._compile(plan))
+
+    def _compile(self, plan: Plan) -> CompiledPlan:
+        return CompiledPlan(plan, faults=self.faults, stale=self._is_stale)
+
+    def _answer_by(self, compiled: CompiledPlan) -> None:
+        self._compiled = compiled
+        self._confirmed_at = compiled.plan.built_at
+
+    def _is_stale(self) -> bool:
+        return self.age_seconds > self._withdrawn_seconds()
 
 
 def _cancelled() -> bool:

@@ -226,7 +226,7 @@ class FeatureSet:
         made |= {name: stated[name] for name in _IF_PRESENT if name in stated}
         made |= {name: stated[name] for name in _IF_TRUE if stated.get(name)}
         made |= self._overrides.get(made["key"], {})
-        bandit = self._bandits.get(stated.get("contextualBanditRef"))
+        bandit = self._bandits.get(stated.get("contextualBanditRef") or "")
         experiment = Experiment(made, self._groups, bandit)
 
         def rule(subject: Subject, user: User) -> FeatureResult | None:

@@ -24,7 +24,7 @@ class Held(PlanHolder):
 
     def __init__(self, plan: Plan) -> None:
         super().__init__()
-        self._plan = plan
+        self.swap(plan)
 
 
 def ask(

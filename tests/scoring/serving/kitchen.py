@@ -76,7 +76,10 @@ def put_version(
 
 
 def experiment(*version_ids: int, **more: object) -> ExperimentPlan:
+    """A test of versions in equal parts; of one alone, against a variant of nobody."""
     weights = [1.0 / len(version_ids)] * len(version_ids)
+    if len(version_ids) == 1:
+        version_ids, weights = (*version_ids, *version_ids), [1.0, 0.0]
     ranges = bucket_ranges(len(version_ids), 1.0, weights)
     values: dict[str, object] = {
         "id": 1,
