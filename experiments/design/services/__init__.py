@@ -8,7 +8,11 @@ from experiments.design.services.creation import (
     VariantSpec,
     create_experiment,
 )
-from experiments.design.services.experiments import check_experiment, transition
+from experiments.design.services.experiments import (
+    audience_finding,
+    check_experiment,
+    transition,
+)
 from experiments.design.services.holdouts import end_holdout, open_holdout
 from experiments.design.services.layers import create_layer, free_segments
 from experiments.design.services.phases import Mode, change_coverage, change_split
@@ -21,6 +25,7 @@ __all__ = [
     "Mode",
     "PrerequisiteSpec",
     "VariantSpec",
+    "audience_finding",
     "change_coverage",
     "change_split",
     "check_experiment",
