@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from experiments.analysis.report import Question, Verdict, answer
 from experiments.analysis.results import VerdictResult
-from experiments.assignment.bucketing import bucket_many
+from experiments.assignment.vectors import bucket_many
 from experiments.metrics.sums import IntArray, Measurement, MetricSums, WholeArray
 
 

@@ -10,8 +10,6 @@ import math
 from bisect import bisect_right
 from collections.abc import Callable, Sequence
 
-import numpy as np
-import numpy.typing as npt
 from fnv_hash_fast import fnv1a_32
 
 Range = tuple[float, float]
@@ -19,8 +17,6 @@ Range = tuple[float, float]
 _OFFSET = 0x811C9DC5
 _PRIME = 0x01000193
 _MASK = 0xFFFFFFFF
-_BLOCK = 16_384  # units hashed together: their columns stay in the cache
-_POWERS = tuple(np.uint32(10**exponent) for exponent in range(9, -1, -1))
 
 
 def fnv32a(text: str) -> int:
@@ -75,61 +71,6 @@ def bucket_of_version(seed: str, unit: str, version: int) -> float | None:
     """The bucket by a stated hash version; None for an unknown one."""
     number_of = bucketer(seed, version)
     return None if number_of is None else number_of(unit) / slots(version)
-
-
-def bucket_many(seed: str, units: Sequence[str]) -> npt.NDArray[np.float64]:
-    """Version 2 buckets of many units: shape (n,), each equal to ``bucket``'s."""
-    buckets = np.empty(len(units), dtype=np.float64)
-    start = np.uint32(fnv32a(seed))  # the seed comes first, so it is hashed once
-    for first in range(0, len(units), _BLOCK):
-        block = slice(first, first + _BLOCK)
-        columns, lengths = _code_units(units[block])
-        hashed = _second_hash(_fnv_columns(columns, lengths, start))
-        buckets[block] = (hashed % np.uint32(10_000)) / 10_000
-    return buckets
-
-
-def _code_units(
-    units: Sequence[str],
-) -> tuple[npt.NDArray[np.uint32], npt.NDArray[np.int64]]:
-    """UTF-16 code units, zero-padded, (longest, n), and the lengths, (n,)."""
-    lengths = np.fromiter(map(len, units), dtype=np.int64, count=len(units))
-    width = max(int(lengths.max()), 1)
-    points = np.array(units, dtype=f"U{width}").view(np.uint32)
-    points = points.reshape(len(units), width)
-    if points.max() <= 0xFFFF:  # a code point each
-        return np.ascontiguousarray(points.T), lengths
-    encoded = [unit.encode("utf-16-le", "surrogatepass") for unit in units]
-    lengths = np.array([len(unit) // 2 for unit in encoded], dtype=np.int64)
-    width = int(lengths.max())
-    padded = b"".join(unit.ljust(2 * width, b"\0") for unit in encoded)
-    pairs = np.frombuffer(padded, dtype="<u2").reshape(len(units), width)
-    return np.ascontiguousarray(pairs.T).astype(np.uint32), lengths
-
-
-def _fnv_columns(
-    columns: npt.NDArray[np.uint32], lengths: npt.NDArray[np.int64], start: np.uint32
-) -> npt.NDArray[np.uint32]:
-    """FNV-1a from a starting state over columns of code units."""
-    hashed = np.full(columns.shape[1], start, dtype=np.uint32)
-    shortest = int(lengths.min())
-    for position, column in enumerate(columns):
-        step = (hashed ^ column) * np.uint32(_PRIME)
-        if position >= shortest:
-            step = np.where(position < lengths, step, hashed)
-        hashed = step
-    return hashed
-
-
-def _second_hash(first: npt.NDArray[np.uint32]) -> npt.NDArray[np.uint32]:
-    """FNV-1a over the decimal digits of the first hash, at most ten."""
-    hashed = np.full(len(first), _OFFSET, dtype=np.uint32)
-    for power in _POWERS:
-        digit = (first // power) % np.uint32(10)
-        step = (hashed ^ (digit + np.uint32(ord("0")))) * np.uint32(_PRIME)
-        # No leading zeros; zero itself is "0".
-        hashed = np.where((first >= power) | (power == 1), step, hashed)
-    return hashed
 
 
 def equal_weights(count: int) -> tuple[float, ...]:

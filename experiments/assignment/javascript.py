@@ -16,6 +16,7 @@ Json: TypeAlias = (
 _DECIMAL = re.compile(
     r"[+-]?([0-9]+\.?[0-9]*([eE][+-]?[0-9]+)?|\.[0-9]+([eE][+-]?[0-9]+)?)"
 )
+_EXACT = 2**53  # below it every whole number is a double
 _INDEX = re.compile(r"0|[1-9][0-9]{0,9}")
 # White space and line ends of ECMA-262, 12.2 and 12.3; Python strips others.
 _SPACE = (
@@ -45,23 +46,30 @@ def text(value: Json) -> str:
     return ",".join("" if part is None else text(part) for part in value)
 
 
-def _number_text(value: float) -> str:
-    value = float(value)
+def _number_text(value: float) -> str:  # noqa: PLR0911 # a return for each form
+    """The shortest digits that give the number back, written out below 1e21."""
+    if isinstance(value, int) and abs(value) < _EXACT:
+        return str(value)
+    value = number(value)
     if math.isnan(value):
         return "NaN"
     if math.isinf(value):
         return "Infinity" if value > 0 else "-Infinity"
-    if value == int(value) and abs(value) < 1e21:
+    if value == int(value) and abs(value) < _EXACT:
         return str(int(value))
     shown = repr(value)
     if "e" not in shown:
-        return shown
+        return shown.removesuffix(".0")
     mantissa, exponent = shown.split("e")
-    if -7 < int(exponent) < 0:
-        digits = mantissa.replace(".", "").lstrip("-")
-        sign = "-" if value < 0 else ""
-        return f"{sign}0.{'0' * (-int(exponent) - 1)}{digits}"
-    return f"{mantissa}e{int(exponent):+d}"
+    sign, digits = "-" if value < 0 else "", mantissa.replace(".", "").lstrip("-")
+    power = int(exponent)
+    if 0 < power < 21:
+        return sign + digits.removesuffix("0" if mantissa.endswith(".0") else "").ljust(
+            power + 1, "0"
+        )
+    if -7 < power < 0:
+        return f"{sign}0.{'0' * (-power - 1)}{digits}"
+    return f"{mantissa}e{power:+d}"
 
 
 def number(value: Json) -> float:  # noqa: PLR0911 # a return for each type

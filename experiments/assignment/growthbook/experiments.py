@@ -139,10 +139,12 @@ class Experiment:
 def _split_rule(stated: Stated, bandit: Stated | None) -> SplitRule:
     count = len(stated["variations"])
     coverage = stated.get("coverage", 1.0)
-    given = stated.get("ranges")
+    given: Any = stated.get("ranges")
 
     def ranges(weights: Sequence[float] | None) -> tuple[Range, ...]:
-        return read_ranges(given) if given else bucket_ranges(count, coverage, weights)
+        if js.truth(given):
+            return read_ranges(given)
+        return bucket_ranges(count, coverage, weights)
 
     contexts = (bandit or {}).get("contexts") or ()
     attribute = stated.get("hashAttribute") or "id"
@@ -170,7 +172,7 @@ def _split_rule(stated: Stated, bandit: Stated | None) -> SplitRule:
         and not any(stated.get(name) for name in _BROWSER_ONLY),
         stopped=stated.get("status") == "stopped",
         force=stated.get("force"),
-        groups=tuple(stated["groups"]) if stated.get("groups") else None,
+        groups=tuple(stated["groups"]) if js.truth(stated.get("groups")) else None,
     )
 
 

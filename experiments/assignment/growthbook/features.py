@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from experiments.assignment import conditions
+from experiments.assignment import javascript as js
 from experiments.assignment.answers import Reason
 from experiments.assignment.bucketing import Range
 from experiments.assignment.conditions import Groups, Test
@@ -190,10 +191,10 @@ class FeatureSet:
     def _forced(self, key: str, stated: Stated) -> "_Rule":
         condition: Json = stated.get("condition")
         test: Test | None = None
-        if condition:
+        if js.truth(condition):
             test = conditions.compile_condition(condition, self._groups)
         bounds: Range | None = None
-        if stated.get("range"):
+        if js.truth(stated.get("range")):
             start, end = stated["range"]
             bounds = (start, end)
         rollout = Rollout(
@@ -224,7 +225,7 @@ class FeatureSet:
             return _no_rule
         made = {"variations": variations, "key": stated.get("key") or key}
         made |= {name: stated[name] for name in _IF_PRESENT if name in stated}
-        made |= {name: stated[name] for name in _IF_TRUE if stated.get(name)}
+        made |= {name: stated[name] for name in _IF_TRUE if js.truth(stated.get(name))}
         made |= self._overrides.get(made["key"], {})
         bandit = self._bandits.get(stated.get("contextualBanditRef") or "")
         experiment = Experiment(made, self._groups, bandit)
