@@ -179,6 +179,14 @@ SETTINGS: tuple[Setting, ...] = (
         least=0.1,
     ),
     Setting(
+        "SHIPWORTHY_STREAMS_PER_KEY",
+        "count",
+        "5000",
+        "at least 1",
+        "Streams of changes a key may have open in one front process (429 beyond).",
+        least=1,
+    ),
+    Setting(
         "SHIPWORTHY_WITHDRAWN_SECONDS",
         "number",
         "60",

@@ -5,6 +5,7 @@ apps, and no request touches PostgreSQL but ``/readyz``.
 """
 
 import asyncio
+import gc
 import logging.config
 import os
 from contextlib import AsyncExitStack
@@ -44,6 +45,13 @@ class Front:
             storefront.holder.follow(redis, settings.PLAN_POLL_SECONDS)
         )
         self._opened.push_async_callback(_end, following)
+        watching = asyncio.create_task(storefront.streams.watch())
+        self._opened.push_async_callback(_end, watching)
+        self._opened.callback(storefront.streams.close)
+        # What lives as long as the process is not looked through for garbage again:
+        # else each full collection holds up answers for tens of milliseconds.
+        gc.collect()
+        gc.freeze()
 
     async def stop(self) -> None:
         """Close what was opened, last first; queued rows are written."""

@@ -20,6 +20,9 @@ WORKERS = {
 # SIGTERM then asks for a short soft shutdown: the task goes back to its queue.
 SOFT = {"REMAP_SIGTERM": "SIGQUIT"}
 FRONT_WORKERS = "2"
+# A worker holds each open stream as a connection; by default it stops accepting, also
+# ordinary calls, at 512 of them.
+FRONT_CONNECTIONS = ("--backlog", "4096", "--backpressure", "20000")
 
 
 def product(
@@ -43,7 +46,14 @@ def product(
         *(*GRANIAN, "--interface", "rsgi", "--host", host, "--port", str(port)),
         *("--workers", env.get("SHIPWORTHY_FRONT_WORKERS", FRONT_WORKERS)),
         # One crashed worker must not take the other's open streams with it.
-        *("--loop", "uvloop", "--respawn-failed-workers", "--respawn-interval", "1"),
+        *(
+            *FRONT_CONNECTIONS,
+            "--loop",
+            "uvloop",
+            "--respawn-failed-workers",
+            "--respawn-interval",
+            "1",
+        ),
         "config.front:app",
     )
     beat = (*CELERY, "beat", "--schedule", f"{env['SHIPWORTHY_DATA_DIR']}/beat")

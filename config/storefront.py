@@ -7,6 +7,7 @@ import logging
 import threading
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from functools import cache
 from pathlib import Path
 
 from django.conf import settings
@@ -17,16 +18,22 @@ from redis.exceptions import RedisError
 
 from config import health
 from experiments.assignment.api.routes import ROUTES as ASSIGNMENT_ROUTES
+from experiments.assignment.claims import Claims
+from experiments.assignment.exposures import ExposureLog
 from experiments.assignment.holder import PlanHolder
+from experiments.assignment.payload import Configurations
+from experiments.assignment.plan import Plan
+from experiments.assignment.streams import Streams
 from experiments.events.api.routes import ROUTES as EVENT_ROUTES
 from experiments.events.errors import StreamUnavailableError
+from experiments.events.ingestion import ExposureCheck
 from experiments.events.stream import EventStream
 from experiments.gateway.clock import Clock
 from experiments.gateway.dispatch import Dispatcher
 from experiments.gateway.handlers import Route, Services
+from experiments.gateway.tokens import Tokens
 from experiments.gateway.units import UnitHasher
 from scoring.serving.api.routes import ROUTES as SERVING_ROUTES
-from scoring.serving.exposures import ExposureLog
 from scoring.serving.history import RecentHistory
 from scoring.serving.models_cache import ModelCache
 from scoring.serving.services import Recommender
@@ -51,12 +58,23 @@ class Storefront:
 
     def __init__(self, *, saved: bool) -> None:
         self.models = ModelCache()
+        self.configurations = Configurations()
+        self.tokens = Tokens(settings.SECRET_KEY)
+        self._clock = Clock()
         self.holder = PlanHolder(
             path=Path(settings.PLAN_PATH) if saved else None,
-            prepare=[self.models.prepare],
+            prepare=[self.models.prepare, self._prepare_configuration],
             withdrawn_seconds=lambda: settings.WITHDRAWN_SECONDS,
         )
-        self.dispatcher = Dispatcher(ROUTES, lambda: self.holder.current().keys)
+        self.streams = Streams(
+            self.holder,
+            self.configurations,
+            self._clock,
+            per_key=settings.STREAMS_PER_KEY,
+        )
+        self.dispatcher = Dispatcher(
+            ROUTES, lambda: self.holder.current().keys, self.tokens
+        )
         self._readiness = health.Readiness(
             {"plan": lambda: self.holder.loaded, "models": self._has_models}
         )
@@ -71,17 +89,32 @@ class Storefront:
             cap=settings.STREAM_CAP,
             require_durable=settings.ENVIRONMENT != "test",
         )
+        exposures = ExposureLog(stream, hasher)
         recommender = Recommender(
-            self.models, RecentHistory(redis), ExposureLog(redis), stream, hasher
+            self.models, RecentHistory(redis), exposures, stream, hasher
         )
         services = Services(
-            Clock(), hasher, self.holder, self._readiness, stream, recommender
+            self._clock,
+            hasher,
+            self.holder,
+            self.configurations,
+            self.tokens,
+            self.streams,
+            self._readiness,
+            stream,
+            exposures,
+            recommender,
         )
         services.provide(redis, as_type=Redis)
+        services.provide(Claims(self.holder), as_type=ExposureCheck)
         try:
             yield services
         finally:
+            exposures.close()
             await _close(stream)
+
+    async def _prepare_configuration(self, plan: Plan) -> None:
+        await self.configurations.prepare(plan, self._clock.now())
 
     def _has_models(self) -> bool:
         """Whether lists can be answered; a plan without versions asks for none."""
@@ -115,8 +148,12 @@ async def look(holder: PlanHolder, redis: Redis) -> None:
         logger.warning("The plan could not be looked for: %s", error)
 
 
-# The site's own: its plan is looked at in each call, since nothing follows it there.
-SITE = Storefront(saved=False)
+@cache
+def site() -> Storefront:
+    """The site's own: its plan is looked at in each call, as nothing follows it."""
+    return Storefront(saved=False)
+
+
 _LOOKING = threading.Lock()
 
 
@@ -126,6 +163,6 @@ async def open_services() -> AsyncIterator[Services]:
     async with open_redis() as redis:
         # Calls have threads and loops of their own; models are loaded by one of them.
         with _LOOKING:
-            await look(SITE.holder, redis)
-        async with SITE.services(redis) as services:
+            await look(site().holder, redis)
+        async with site().services(redis) as services:
             yield services

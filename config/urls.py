@@ -14,11 +14,13 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("api/docs/", SpectacularSwaggerView.as_view(url_name="schema"), name="docs"),
     path("api/v1/", include(router.urls)),
     path("api/v1/", include("experiments.events.api.urls")),
+    path("api/v1/", include("experiments.assignment.api.urls")),
     path("", include("experiments.analysis.web.urls")),
     path("", include("experiments.decisions.web.urls")),
+    path("", include("experiments.assignment.web.urls")),
     path("", include("experiments.design.web.urls")),
     path("", include("scoring.training.web.urls")),
-    *url_patterns(storefront.SITE.dispatcher, storefront.open_services),
+    *url_patterns(storefront.site().dispatcher, storefront.open_services),
 ]
 handler400 = "config.errors.bad_request"
 handler403 = "config.errors.permission_denied"

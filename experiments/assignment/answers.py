@@ -53,6 +53,8 @@ class Reason(StrEnum):
     INACTIVE = "INACTIVE"
     BROKEN_RULE = "BROKEN_RULE"
 
+    __hash__ = str.__hash__  # in C; enum's own is a Python function
+
 
 class UnitContext(msgspec.Struct, frozen=True):
     """Who asks, and what is known of them.

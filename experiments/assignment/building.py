@@ -252,6 +252,7 @@ def _keys(now: datetime) -> dict[str, Key]:
             event_names=tuple(row.event_names),
             rate_per_minute=row.rate_per_minute,
             expires_at=row.expires_at.timestamp() if row.expires_at else 0.0,
+            remote_only=row.remote_only,
         )
         for row in live
     }

@@ -3,6 +3,7 @@
 import asyncio
 import logging
 import os
+import time
 from collections.abc import Awaitable, Callable, Sequence
 from pathlib import Path
 
@@ -25,6 +26,7 @@ from experiments.gateway.clock import Clock
 from models_registry.errors import UnavailableError
 
 logger = logging.getLogger(__name__)
+CATCH_UP_SECONDS = 0.1
 
 Prepare = Callable[[Plan], Awaitable[None]]
 """Makes a process able to answer by a plan, before it does."""
@@ -67,6 +69,8 @@ class PlanHolder:
         self._confirmed_at = 0.0
         self._withdrawn_seconds = withdrawn_seconds
         self.failures = 0
+        self._refreshing = asyncio.Lock()
+        self._caught_up_at = float("-inf")
         self.faults = Faults()
 
     @property
@@ -119,6 +123,10 @@ class PlanHolder:
         Raises:
             RedisError: Redis is away; the present plan stays.
         """
+        async with self._refreshing:  # else an older read could end last
+            return await self._refresh(redis)
+
+    async def _refresh(self, redis: Redis) -> bool:
         head = await redis.get(HEAD_KEY)
         if head is None:
             return False
@@ -138,6 +146,20 @@ class PlanHolder:
             except OSError as error:
                 logger.warning("The plan was not kept on disk: %s", error)
         return True
+
+    async def catch_up(self, redis: Redis) -> None:
+        """Look for a plan that a caller knows of already, ten times a second at most.
+
+        Redis away, the present plan stays.
+        """
+        now = time.monotonic()
+        if now - self._caught_up_at < CATCH_UP_SECONDS:
+            return
+        self._caught_up_at = now
+        try:
+            await self.refresh(redis)
+        except (RedisError, OSError, msgspec.MsgspecError) as error:
+            logger.warning("The plan could not be looked for: %s", error)
 
     async def follow(self, redis: Redis, poll_seconds: float) -> None:
         """Take every published plan until cancelled: on notice, and by looking."""

@@ -86,7 +86,23 @@ class Ingested:
     rejections: list[Rejection] = field(default_factory=list)
 
 
-def ingest(body: bytes, sender: Sender, hasher: UnitHasher, now: datetime) -> Ingested:
+class ExposureCheck:
+    """Takes exposures as they are; a wing above provides one that knows the plan."""
+
+    def check(self, event: IncomingEvent, now: float) -> None:
+        """Complete an exposure, or rename it where the plan would not give it."""
+
+
+_UNCHECKED = ExposureCheck()
+
+
+def ingest(
+    body: bytes,
+    sender: Sender,
+    hasher: UnitHasher,
+    now: datetime,
+    exposures: ExposureCheck = _UNCHECKED,
+) -> Ingested:
     """Decode, check and normalise a request's events.
 
     Args:
@@ -94,6 +110,7 @@ def ingest(body: bytes, sender: Sender, hasher: UnitHasher, now: datetime) -> In
         sender: What the request's key allows.
         hasher: Turns unit ids into unit keys.
         now: When the request arrived (aware UTC).
+        exposures: Checks exposures.
 
     Raises:
         InvalidError: The body as a whole can't be read, or holds no event or more
@@ -115,6 +132,9 @@ def ingest(body: bytes, sender: Sender, hasher: UnitHasher, now: datetime) -> In
             event = sent if isinstance(sent, IncomingEvent) else decode_event(sent)
             if check_nul:
                 refuse_nul(event)
+            _check_name(event.name, sender)
+            moment = event.timestamp if sender.any_time else now
+            exposures.check(event, moment.timestamp())
             rows = _rows(event, sender, hasher, now, skew)
             _check_lines(len(result.rows) + len(rows))
         except RefusedError as refused:
@@ -144,7 +164,6 @@ def _rows(
     now: datetime,
     skew: timedelta,
 ) -> list[EventRow]:
-    _check_name(event.name, sender)
     row = EventRow(
         event_id=str(event.event_id),
         name=event.name,

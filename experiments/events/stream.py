@@ -100,6 +100,11 @@ class EventStream:
                 "send the same events again.",
             ) from error
 
+    @property
+    def room(self) -> int:
+        """Rows that ``append_later`` takes without giving up others."""
+        return MAX_WAITING_ROWS - len(self._later)
+
     def append_later(self, rows: Sequence[EventRow]) -> None:
         """Queue our own rows (``served``, ``exposure``), written in groups.
 

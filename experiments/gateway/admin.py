@@ -49,6 +49,7 @@ class NewKeyForm(forms.ModelForm[ApiKey]):
             "origins",
             "event_names",
             "rate_per_minute",
+            "remote_only",
             "expires_at",
         )
 

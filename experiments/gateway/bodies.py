@@ -14,6 +14,7 @@ from experiments.gateway.errors import (
 )
 
 T = TypeVar("T")
+MAX_DEPTH = 20  # objects and arrays within each other, the body itself included
 # A frame may claim gigabytes of window; 8 MiB is what RFC 8878 asks of decoders.
 _ZSTD_WINDOW = 8 * 1024 * 1024
 
@@ -79,6 +80,33 @@ def read_json(body: bytes, decoder: msgspec.json.Decoder[T]) -> T:
         return decoder.decode(body)
     except (msgspec.MsgspecError, UnicodeError, RecursionError) as error:
         raise refusal_of(error) from None
+
+
+def check_depth(value: object, most: int = MAX_DEPTH) -> None:
+    """Refuse a decoded value whose objects and arrays nest too deeply.
+
+    Raises:
+        MalformedError: Code ``nested_too_deep``.
+    """
+    if _is_deeper(value, most):
+        raise MalformedError(
+            f"The body is nested deeper than {MAX_DEPTH} levels; flatten it.",
+            code="nested_too_deep",
+        )
+
+
+def _is_deeper(value: object, most: int) -> bool:
+    if isinstance(value, dict):
+        parts = list(value.values())
+    elif isinstance(value, list):
+        parts = value
+    else:
+        return False
+    if most == 0:
+        return True
+    return any(
+        _is_deeper(part, most - 1) for part in parts if isinstance(part, dict | list)
+    )
 
 
 def refusal_of(error: Exception) -> MalformedError:

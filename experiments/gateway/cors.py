@@ -7,8 +7,11 @@ from experiments.gateway.handlers import Response
 from experiments.gateway.keys import Key
 
 ANY = "*"
-_HEADERS = "authorization, content-encoding, content-type, if-none-match, x-api-key"
-_EXPOSED = "etag, retry-after, x-plan-age, x-request-id"
+_HEADERS = (
+    "authorization, cache-control, content-encoding, content-type, if-none-match, "
+    "last-event-id, x-api-key"
+)
+_EXPOSED = "etag, retry-after, x-plan-age, x-request-id, x-sse-support"
 
 
 def preflight(origin: str, methods: Iterable[str]) -> Response:

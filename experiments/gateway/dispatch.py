@@ -5,7 +5,7 @@ may not be cached unless the handler says otherwise.
 """
 
 import logging
-import uuid
+import secrets
 from collections.abc import Awaitable, Callable, Iterable, Mapping
 from typing import NamedTuple
 from urllib.parse import parse_qsl
@@ -14,24 +14,22 @@ import msgspec
 from redis.asyncio import Redis
 
 from experiments.gateway import bodies, cors, limits
-from experiments.gateway import keys as key_forms
+from experiments.gateway.admission import Admission, Keys
 from experiments.gateway.clock import Clock
 from experiments.gateway.envelope import envelope
 from experiments.gateway.errors import (
-    ForbiddenError,
     MethodNotAllowedError,
     RateLimitedError,
     UnauthorizedError,
 )
 from experiments.gateway.handlers import Request, Response, Route, Services
-from experiments.gateway.keys import Key
 from experiments.gateway.routing import Match, Router
+from experiments.gateway.tokens import Tokens
 from models_registry.errors import ShipworthyError
 
 logger = logging.getLogger(__name__)
-
-Keys = Callable[[], Mapping[str, Key]]
-"""The live keys by digest, as the plan of this moment has them."""
+_NOT_CACHED = ("cache-control", "private, no-store")
+_NO_SNIFFING = ("x-content-type-options", "nosniff")
 
 
 class Call(NamedTuple):
@@ -70,10 +68,13 @@ class InternalError(ShipworthyError):
 class Dispatcher:
     """Answers the calls whose paths belong to its routes."""
 
-    def __init__(self, routes: Iterable[Route], keys: Keys) -> None:
+    def __init__(
+        self, routes: Iterable[Route], keys: Keys, tokens: Tokens | None = None
+    ) -> None:
         self.routes = tuple(routes)
         self._router = Router(self.routes)
         self._keys = keys
+        self._admission = Admission(keys, tokens)
 
     def find(self, path: str) -> Match | None:
         """The routes of a path; None: somebody else's path."""
@@ -87,7 +88,7 @@ class Dispatcher:
             match=match,
             route=match.by_method.get(method),
             services=services,
-            request_id=uuid.uuid4().hex,
+            request_id=secrets.token_hex(16),
             origin=call.headers.get("origin", ""),
         )
         try:
@@ -121,9 +122,13 @@ class Dispatcher:
 
     async def _serve(self, exchange: _Exchange, route: Route) -> Response:
         call, services, key = exchange.call, exchange.services, None
+        query: Mapping[str, str] = {}
+        if call.query_string:
+            query = dict(parse_qsl(call.query_string, keep_blank_values=True))
+        parameters = exchange.match.parameters
         if route.scope is not None:
             now = services.get(Clock).now()
-            key = self._key(call, route, exchange.match, now)
+            key = self._admission.admit(route, call.headers, parameters, query, now)
             if exchange.origin:
                 cors.check(exchange.origin, key)
             if key.rate_per_minute:
@@ -131,14 +136,13 @@ class Dispatcher:
         body = b""
         if call.method not in {"GET", "HEAD"}:
             body = await _body(call, route)
-        query = call.query_string
         request = Request(
             method=call.method,
             path=call.path,
             headers=call.headers,
             body=body,
-            query=dict(parse_qsl(query, keep_blank_values=True)) if query else {},
-            path_parameters=exchange.match.parameters,
+            query=query,
+            path_parameters=parameters,
             key=key,
             client_address=call.client_address,
             request_id=exchange.request_id,
@@ -150,40 +154,6 @@ class Dispatcher:
         if exchange.origin and key is not None and key.kind == "publishable":
             response = _with(response, cors.allow(exchange.origin))
         return response
-
-    def _key(self, call: Call, route: Route, match: Match, now: float) -> Key:
-        """The live key of a call, which has the route's scope."""
-        plain = _presented(call.headers)
-        if not plain and route.key_parameter:
-            plain = match.parameters.get(route.key_parameter, "")
-            if plain.startswith("sw_sk_"):
-                raise UnauthorizedError(
-                    "A secret key may not stand in an address; use a publishable one "
-                    "and revoke this one.",
-                    code="secret_key_in_address",
-                )
-        if not plain:
-            raise UnauthorizedError(
-                "No API key; send it as 'Authorization: Bearer sw_...' or 'X-API-Key'.",
-                code="key_missing",
-            )
-        if not key_forms.is_well_formed(plain):
-            raise UnauthorizedError(
-                "The API key is malformed; copy it whole.", code="key_malformed"
-            )
-        key = self._keys().get(key_forms.digest(plain))
-        if key is None or 0 < key.expires_at <= now:
-            raise UnauthorizedError(
-                "The API key is unknown, revoked or expired; use a live one.",
-                code="key_unknown",
-            )
-        if route.scope not in key.scopes:
-            raise ForbiddenError(
-                f"Key {key.label!r} lacks the scope {route.scope!r}; it has "
-                f"{', '.join(key.scopes) or 'none'}.",
-                code="scope_missing",
-            )
-        return key
 
     def _refuse(self, exchange: _Exchange, error: ShipworthyError) -> Response:
         route = exchange.route
@@ -228,22 +198,18 @@ def error_response(error: ShipworthyError, request_id: str) -> Response:
     return Response(error.status, msgspec.json.encode(body))
 
 
-def _presented(headers: Mapping[str, str]) -> str:
-    """The key a call presents; empty when none."""
-    authorization = headers.get("authorization", "")
-    if authorization[:7].lower() == "bearer ":
-        return authorization[7:].strip()
-    return headers.get("x-api-key", "").strip()
-
-
 def _with(response: Response, headers: Iterable[tuple[str, str]]) -> Response:
-    return Response(response.status, response.body, (*response.headers, *headers))
+    return msgspec.structs.replace(response, headers=(*response.headers, *headers))
 
 
 def _finished(response: Response, request_id: str, *, without_body: bool) -> Response:
-    headers = [*response.headers, ("x-request-id", request_id)]
-    if not any(name == "cache-control" for name, _ in headers):
-        headers.append(("cache-control", "private, no-store"))
-    headers.append(("x-content-type-options", "nosniff"))
-    body = b"" if without_body else response.body
-    return Response(response.status, body, tuple(headers))
+    added: tuple[tuple[str, str], ...] = (("x-request-id", request_id), _NO_SNIFFING)
+    for name, _ in response.headers:
+        if name == "cache-control":
+            break
+    else:
+        added = (*added, _NOT_CACHED)
+    headers = (*response.headers, *added)
+    if without_body:
+        return Response(response.status, b"", headers)
+    return Response(response.status, response.body, headers, response.stream)

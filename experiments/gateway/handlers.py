@@ -4,9 +4,11 @@ A handler takes a ``Request`` and ``Services`` and gives a ``Response``. The fro
 serves it over RSGI; ``mount`` serves the same function inside Django.
 """
 
-from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass, field
-from typing import TypeVar, cast
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from dataclasses import dataclass
+from typing import Any, TypeVar
+
+import msgspec
 
 from experiments.gateway.keys import Key
 from models_registry.errors import ShipworthyError
@@ -14,8 +16,7 @@ from models_registry.errors import ShipworthyError
 T = TypeVar("T")
 
 
-@dataclass(frozen=True, slots=True)
-class Request:
+class Request(msgspec.Struct, frozen=True):
     """One call of a shop.
 
     Attributes:
@@ -29,20 +30,25 @@ class Request:
     path: str
     headers: Mapping[str, str]
     body: bytes
-    query: Mapping[str, str] = field(default_factory=dict)
-    path_parameters: Mapping[str, str] = field(default_factory=dict)
+    query: Mapping[str, str] = {}
+    path_parameters: Mapping[str, str] = {}
     key: Key | None = None
     client_address: str = ""
     request_id: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class Response:
-    """What goes back; headers in lower case."""
+class Response(msgspec.Struct, frozen=True):
+    """What goes back; headers in lower case.
+
+    Attributes:
+        stream: Comes bit by bit instead of a body, until it ends or the client has
+            gone; it is closed either way. Served by the front only.
+    """
 
     status: int
     body: bytes = b""
     headers: tuple[tuple[str, str], ...] = (("content-type", "application/json"),)
+    stream: AsyncIterator[bytes] | None = None
 
 
 class Services:
@@ -53,7 +59,7 @@ class Services:
     """
 
     def __init__(self, *provided: object) -> None:
-        self._provided: dict[type, object] = {}
+        self._provided: dict[type, Any] = {}
         for service in provided:
             self.provide(service)
 
@@ -68,9 +74,10 @@ class Services:
             LookupError: Nobody provided it: a fault of the wiring, not of the caller.
         """
         try:
-            return cast("T", self._provided[kind])
+            found: T = self._provided[kind]
         except KeyError:
             raise LookupError(f"No service of type {kind.__name__} provided") from None
+        return found
 
 
 Handler = Callable[[Request, Services], Awaitable[Response]]
@@ -87,7 +94,10 @@ class Route:
         scope: Scope the key must have; None: open to all.
         body_limit: Bytes (decoded); a larger body is answered with 413.
         summary: For the OpenAPI page.
-        key_parameter: Name of the path parameter that may hold a publishable key.
+        key_parameter: Name of the parameter, of the path or else of the query, that
+            may hold a publishable key.
+        token_parameter: Name of the path parameter that holds a token in a key's
+            stead; see ``tokens``.
         request_type: Type of the JSON body, for the OpenAPI page.
         response_type: Type of the JSON answer, for the OpenAPI page.
         render_error: The route's own form of errors; None: the envelope.
@@ -100,6 +110,7 @@ class Route:
     body_limit: int = 262_144
     summary: str = ""
     key_parameter: str = ""
+    token_parameter: str = ""
     request_type: type | None = None
     response_type: type | None = None
     render_error: "ErrorForm | None" = None

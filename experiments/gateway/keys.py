@@ -34,6 +34,8 @@ class Key(msgspec.Struct, frozen=True):
         event_names: Names it may send; empty: all its kind may.
         rate_per_minute: Requests a minute; 0: unlimited.
         expires_at: Unix seconds; 0: never.
+        remote_only: Its holders may not see how shoppers are targeted: they are
+            evaluated for, and are given no payload to evaluate by themselves.
     """
 
     id: int
@@ -45,6 +47,7 @@ class Key(msgspec.Struct, frozen=True):
     event_names: tuple[str, ...] = ()
     rate_per_minute: int = 0
     expires_at: float = 0.0
+    remote_only: bool = False
 
 
 _ALPHABET = string.digits + string.ascii_uppercase + string.ascii_lowercase

@@ -23,6 +23,7 @@ class ApiKey(models.Model):
         origins: Browser origins a publishable key may be used from.
         event_names: Event names it may send; empty: the kind's default.
         rate_per_minute: Requests; 0: unlimited.
+        remote_only: Its holders are evaluated for, and never see the targeting.
     """
 
     label = models.CharField(max_length=100)
@@ -34,6 +35,11 @@ class ApiKey(models.Model):
     origins = models.JSONField(default=list, blank=True)
     event_names = models.JSONField(default=list, blank=True)
     rate_per_minute = models.PositiveIntegerField(default=0)
+    remote_only = models.BooleanField(
+        "remote evaluation only",
+        default=False,
+        help_text="For browsers that must not see how shoppers are targeted.",
+    )
     created_by = models.ForeignKey(
         settings.AUTH_USER_MODEL,
         null=True,

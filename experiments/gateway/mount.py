@@ -10,8 +10,19 @@ from django.urls import URLPattern, path
 from django.views.decorators.csrf import csrf_exempt
 
 from experiments.gateway import bodies
-from experiments.gateway.dispatch import Call, Dispatcher
+from experiments.gateway.dispatch import Call, Dispatcher, error_response
 from experiments.gateway.handlers import Response, Route, Services
+from models_registry.errors import ShipworthyError
+
+_ELSEWHERE = "Streams are served by the front only; ask its port."
+
+
+class _StreamsElsewhereError(ShipworthyError):
+    """A stream was asked for where none can be held open."""
+
+    code = "streams_elsewhere"
+    status = 501
+
 
 OpenServices = Callable[[], AbstractAsyncContextManager[Services]]
 """Makes the services of one call: clients may not outlive its event loop."""
@@ -64,7 +75,10 @@ class StorefrontView:
             client_address=request.META.get("REMOTE_ADDR", ""),
         )
         async with self._open_services() as services:
-            return await self._dispatcher.answer(call, match, services)
+            response = await self._dispatcher.answer(call, match, services)
+        if response.stream is not None:
+            return error_response(_StreamsElsewhereError(_ELSEWHERE), "")
+        return response
 
 
 def url_patterns(

@@ -14,10 +14,14 @@ class Match(NamedTuple):
 
 
 class Router:
-    """Finds routes: exact paths by one look-up, patterns segment by segment."""
+    """Finds routes: exact paths, and patterns that end in a name, by one look-up.
+
+    Other patterns are tried segment by segment.
+    """
 
     def __init__(self, routes: Iterable[Route]) -> None:
         self._exact: dict[str, Match] = {}
+        self._tails: dict[str, tuple[str, dict[str, Route]]] = {}
         self._patterns: dict[tuple[str, ...], dict[str, Route]] = {}
         by_pattern: dict[str, dict[str, Route]] = {}
         for route in routes:
@@ -26,7 +30,10 @@ class Router:
                 raise ValueError(f"Two routes for {route.method} {route.pattern}")
             methods[route.method] = route
         for pattern, methods in by_pattern.items():
-            if "{" in pattern:
+            head, _, tail = pattern.rpartition("/")
+            if tail.startswith("{") and "{" not in head:
+                self._tails[head] = (tail[1:-1], methods)
+            elif "{" in pattern:
                 self._patterns[tuple(pattern.split("/"))] = methods
             else:
                 self._exact[pattern] = Match(methods, {})
@@ -34,8 +41,12 @@ class Router:
     def find(self, path: str) -> Match | None:
         """The match of a path; None: the path is not ours."""
         exact = self._exact.get(path)
-        if exact is not None or not self._patterns:
+        if exact is not None:
             return exact
+        head, _, tail = path.rpartition("/")
+        found = self._tails.get(head) if tail else None
+        if found is not None:
+            return Match(found[1], {found[0]: tail})
         segments = path.split("/")
         for pattern, methods in self._patterns.items():
             parameters = _captured(pattern, segments)

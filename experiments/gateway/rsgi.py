@@ -1,11 +1,15 @@
 """RSGI (granian's interface) to calls and back."""
 
-from collections.abc import AsyncIterator, Awaitable, Callable
+import asyncio
+import logging
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
 from typing import Protocol
 
 from experiments.gateway import bodies
 from experiments.gateway.dispatch import Call, Dispatcher
-from experiments.gateway.handlers import Services
+from experiments.gateway.handlers import Response, Services
+
+LOGGER = logging.getLogger(__name__)
 
 
 class Headers(Protocol):
@@ -62,6 +66,9 @@ class HTTPProtocol(Protocol):
     def response_stream(self, status: int, headers: list[tuple[str, str]]) -> Transport:
         """Answer bit by bit."""
 
+    def client_disconnect(self) -> Awaitable[None]:
+        """Return once the client has gone."""
+
 
 Fallback = Callable[[Scope, HTTPProtocol], Awaitable[None]]
 
@@ -96,12 +103,43 @@ class RSGIAdapter:
             client_address=scope.client.rpartition(":")[0],
         )
         response = await self._dispatcher.answer(call, match, self._services)
-        if response.body:
+        if response.stream is not None:
+            await _stream(protocol, response, response.stream)
+        elif response.body:
             protocol.response_bytes(
                 response.status, list(response.headers), response.body
             )
         else:
             protocol.response_empty(response.status, list(response.headers))
+
+
+async def _stream(
+    protocol: HTTPProtocol, response: Response, stream: AsyncIterator[bytes]
+) -> None:
+    """Send a stream until it ends or the client has gone, whichever is first."""
+    transport = protocol.response_stream(response.status, list(response.headers))
+    sending = asyncio.ensure_future(_send(transport, stream))
+    leaving = asyncio.ensure_future(protocol.client_disconnect())
+    try:
+        await asyncio.wait({sending, leaving}, return_when=asyncio.FIRST_COMPLETED)
+    finally:
+        sending.cancel()
+        leaving.cancel()  # granian's own kind of future, which gather cannot await
+        [fault] = await asyncio.gather(sending, return_exceptions=True)
+        if isinstance(fault, Exception):
+            LOGGER.error("A stream broke off", exc_info=fault)
+
+
+async def _send(transport: Transport, stream: AsyncIterator[bytes]) -> None:
+    try:
+        async for data in stream:
+            try:
+                await transport.send_bytes(data)
+            except Exception:  # noqa: BLE001 # granian's own: the client has gone
+                return
+    finally:
+        if isinstance(stream, AsyncGenerator):
+            await stream.aclose()
 
 
 # A refused body is read to its end, so that the caller reads the refusal and no

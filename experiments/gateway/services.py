@@ -60,6 +60,7 @@ def create_key(  # noqa: PLR0913 # keyword-only, all of one key
     origins: Sequence[str] = (),
     event_names: Sequence[str] = (),
     rate_per_minute: int = 0,
+    remote_only: bool = False,
     expires_at: datetime | None = None,
     created_by: "User | None" = None,
 ) -> tuple[ApiKey, str]:
@@ -83,6 +84,7 @@ def create_key(  # noqa: PLR0913 # keyword-only, all of one key
         origins=list(origins),
         event_names=list(event_names),
         rate_per_minute=rate_per_minute,
+        remote_only=remote_only,
         expires_at=expires_at,
         created_by=created_by,
     )

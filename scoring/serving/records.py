@@ -1,17 +1,12 @@
-"""What serving writes to the log: a row for each item listed, and exposures (pure)."""
+"""What serving writes to the log: a row for each item listed (pure)."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
-import msgspec
-
 from experiments.assignment.evaluator import Assignment
 from experiments.events.rows import EventRow
-from scoring.serving.exposures import Exposure
 from scoring.serving.fallback import Fallback, ListedItem
-
-MAX_ATTRIBUTES = 4_000  # characters of JSON
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,27 +45,6 @@ def served_rows(
         )
         for position, item in enumerate(items, 1)
     ]
-
-
-def exposure_row(
-    occasion: Occasion, exposure: Exposure, attributes: Mapping[str, object]
-) -> EventRow:
-    """The fact that the unit met its variant, with its attributes frozen."""
-    return _row(
-        occasion,
-        "exposure",
-        event_id=exposure.event_id,
-        attributes=frozen_attributes(attributes),
-    )
-
-
-def frozen_attributes(attributes: Mapping[str, object]) -> str | None:
-    """Attributes as JSON, without the raw unit id; None: nothing worth keeping."""
-    kept = {name: value for name, value in attributes.items() if name != "id"}
-    if not kept:
-        return None
-    text = msgspec.json.encode(kept).decode()
-    return text if len(text) <= MAX_ATTRIBUTES else None
 
 
 def _row(occasion: Occasion, name: str, **fields: object) -> EventRow:

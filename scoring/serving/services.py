@@ -8,7 +8,9 @@ from dataclasses import dataclass, field
 
 import msgspec
 
-from experiments.assignment.evaluator import Assignment, assign
+from experiments.assignment.answers import Assignment, UnitContext
+from experiments.assignment.compiled import CompiledPlan
+from experiments.assignment.exposures import ExposureLog, Source
 from experiments.assignment.javascript import Json
 from experiments.assignment.plan import PlacementPlan, Plan
 from experiments.events.stream import EventStream
@@ -16,7 +18,6 @@ from experiments.gateway.units import UnitHasher
 from models_registry.errors import InvalidError
 from scoring.engine.protocol import History, Ranked
 from scoring.serving import records
-from scoring.serving.exposures import Exposure, ExposureLog, utc_day
 from scoring.serving.fallback import (
     Fallback,
     Filled,
@@ -43,6 +44,7 @@ class Ask:
         attributes: Of the unit, for audiences.
         history: What the unit did; None: read from what it sent as events.
         dry_run: Compute, but log nothing.
+        source: Where the list was asked for.
     """
 
     placement: PlacementPlan
@@ -54,6 +56,7 @@ class Ask:
     attributes: Mapping[str, Json] = field(default_factory=dict)
     history: History | None = None
     dry_run: bool = False
+    source: Source = field(default_factory=lambda: Source("recommendations"))
 
 
 class AnswerItem(msgspec.Struct, frozen=True):
@@ -103,13 +106,15 @@ class Recommender:
         self._stream = stream
         self._hasher = hasher
 
-    async def recommend(self, ask: Ask, plan: Plan) -> Answer:
+    async def recommend(self, ask: Ask, compiled: CompiledPlan) -> Answer:
         """A list for a unit; it logs itself, unless it is a dry run.
 
         Raises:
             InvalidError: The placement carries a value and not a model.
         """
-        assignment = assign(ask.placement, ask.unit_id, ask.attributes, ask.now)
+        plan = compiled.plan
+        context = UnitContext(ask.unit_id, ask.attributes, ask.now)
+        assignment = compiled.assign(ask.placement.key, context)
         _check_is_model(ask.placement, assignment)
         unit_key = self._hasher.hash(ask.unit_id)
         version = plan.versions.get(assignment.version_id or 0)
@@ -125,7 +130,11 @@ class Recommender:
             model_version=f"{version.model}/{version.number}" if version else None,
         )
         if not ask.dry_run:
-            await self._log(occasion, filled, ask.attributes)
+            source = ask.source._replace(request_id=occasion.request_id)
+            self._stream.append_later(
+                records.served_rows(occasion, filled.items, filled.fallback)
+            )
+            self._exposures.note(context, (assignment,), plan, lambda: source)
         return Answer(
             request_id=occasion.request_id,
             placement=assignment.placement,
@@ -194,22 +203,6 @@ class Recommender:
             # A broken model must not take the shop's page with it.
             LOGGER.exception("version %d failed to rank", ranker.version.id)
             return None
-
-    async def _log(
-        self, occasion: Occasion, filled: Filled, attributes: Mapping[str, Json]
-    ) -> None:
-        rows = records.served_rows(occasion, filled.items, filled.fallback)
-        assignment = occasion.assignment
-        if assignment.experiment is not None and assignment.exposure == "server":
-            exposure = Exposure(
-                assignment.experiment,
-                assignment.phase,
-                utc_day(occasion.now),
-                occasion.unit_key,
-            )
-            if await self._exposures.is_first(exposure):
-                rows.append(records.exposure_row(occasion, exposure, attributes))
-        self._stream.append_later(rows)
 
 
 def _why_short(own: Ranked | None, history: History) -> Fallback:

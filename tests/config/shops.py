@@ -14,6 +14,7 @@ from typing import Protocol
 from django.test import Client
 
 from config.process import Command, Process
+from config.programs import FRONT_CONNECTIONS
 
 ROOT = Path(__file__).parents[2]
 
@@ -88,7 +89,7 @@ class FrontShop:
                 *(sys.executable, "-m", "granian", "--interface", "rsgi", "--no-ws"),
                 *("--host", "127.0.0.1", "--port", str(self.port)),
                 *("--workers", str(self.workers), "--workers-kill-timeout", "2"),
-                *("--loop", "uvloop", "config.front:app"),
+                *(*FRONT_CONNECTIONS, "--loop", "uvloop", "config.front:app"),
             ),
             {**os.environ, "SHIPWORTHY_LOG_LEVEL": "INFO", **self.environment},
             cwd=ROOT,

@@ -45,6 +45,8 @@ def _addresses() -> list[str]:
         "/models/compare/?" + "&".join(f"v={name}" for name in names),
         "/runs/",
         f"/runs/{run.pk}/",
+        "/explain/",
+        "/explain/?unit_id=u1&placement=home",
         "/nowhere/",
     ]
 

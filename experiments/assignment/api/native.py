@@ -1,14 +1,18 @@
 """``POST /api/v1/assignments``: many units at once, for servers."""
 
+import asyncio
+from collections.abc import Mapping
 from datetime import datetime
+from functools import partial
 
 import msgspec
 
-from experiments.assignment.evaluator import Assignment, assign
+from experiments.assignment.answers import Assignment, UnitContext
+from experiments.assignment.exposures import ExposureLog, Source
 from experiments.assignment.holder import PlanHolder
 from experiments.assignment.javascript import Json
 from experiments.assignment.plan import PlacementPlan, Plan
-from experiments.gateway.bodies import read_json
+from experiments.gateway.bodies import check_depth, read_json
 from experiments.gateway.clock import Clock, time_of_request
 from experiments.gateway.errors import ForbiddenError
 from experiments.gateway.handlers import Request, Response, Route, Services
@@ -16,6 +20,14 @@ from experiments.gateway.keys import Key
 from models_registry.errors import InvalidError, NotFoundError
 
 MAX_UNITS = 10_000
+MAX_ATTRIBUTES = 999
+_AT_ONCE = 200  # units, before other calls have their turn
+
+
+class TooManyAttributesError(InvalidError):
+    """More is said of a unit than any audience needs."""
+
+    code = "too_many_attributes"
 
 
 class UnitRequest(msgspec.Struct, frozen=True):
@@ -31,11 +43,13 @@ class AssignmentsRequest(msgspec.Struct, frozen=True, forbid_unknown_fields=True
     Attributes:
         units: 1 to 10,000.
         timestamp: Assign as of then; needs the scope ``simulate``.
+        dry_run: Assign, but log no exposures.
     """
 
     placement: str
     units: list[UnitRequest]
     timestamp: datetime | None = None
+    dry_run: bool = False
 
 
 class UnitAssignment(msgspec.Struct, frozen=True):
@@ -80,18 +94,48 @@ async def post_assignments(request: Request, services: Services) -> Response:
             f"units has {len(body.units)} entries; send 1 to {MAX_UNITS}."
         )
     holder = services.get(PlanHolder)
-    plan = holder.current()
+    compiled = holder.compiled()
+    plan = compiled.plan
     placement = find_placement(plan, body.placement)
     now = time_of_request(request.key, body.timestamp, services.get(Clock))
+    contexts = [_context(unit, index, now) for index, unit in enumerate(body.units)]
+    exposures, source = (
+        services.get(ExposureLog),
+        partial(Source.of, request, "assignments"),
+    )
     assignments = []
-    for index, unit in enumerate(body.units):
-        if not unit.unit_id:
-            raise InvalidError(f"units[{index}].unit_id is empty; name the unit.")
-        attributes: dict[str, Json] = unit.attributes  # type: ignore[assignment] # JSON
-        answer = assign(placement, unit.unit_id, attributes, now)
-        assignments.append(_shown(unit.unit_id, answer, plan))
+    for index, context in enumerate(contexts, 1):
+        answer = compiled.assign(placement.key, context)
+        if not body.dry_run:
+            exposures.note(context, (answer,), plan, source)
+        assignments.append(_shown(context.unit_id, answer, plan))
+        if index % _AT_ONCE == 0:
+            await asyncio.sleep(0)
     response = AssignmentsResponse(placement.key, plan.revision, assignments)
     return Response(200, _ENCODER.encode(response), answer_headers(holder))
+
+
+def _context(unit: UnitRequest, index: int, now: float) -> UnitContext:
+    if not unit.unit_id:
+        raise InvalidError(f"units[{index}].unit_id is empty; name the unit.")
+    check_attributes(unit.attributes, f"units[{index}].attributes")
+    check_depth(unit.attributes, most=17)
+    attributes: Mapping[str, Json] = unit.attributes  # type: ignore[assignment] # JSON
+    return UnitContext(unit.unit_id, attributes, now)
+
+
+def check_attributes(
+    attributes: Mapping[str, object], where: str, most: int = MAX_ATTRIBUTES
+) -> None:
+    """Refuse a unit of which too much is said.
+
+    Raises:
+        TooManyAttributesError: There are more than ``most``.
+    """
+    if len(attributes) > most:
+        raise TooManyAttributesError(
+            f"{where} has {len(attributes)} entries; send at most {most}."
+        )
 
 
 def require_secret(key: Key | None) -> None:

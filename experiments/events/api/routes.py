@@ -5,7 +5,7 @@ from datetime import UTC, datetime
 import msgspec
 
 from experiments.events.errors import NothingAcceptedError
-from experiments.events.ingestion import Sender, ingest
+from experiments.events.ingestion import ExposureCheck, Sender, ingest
 from experiments.events.stream import EventStream
 from experiments.gateway.clock import Clock
 from experiments.gateway.handlers import Request, Response, Route, Services
@@ -24,7 +24,13 @@ async def post_events(request: Request, services: Services) -> Response:
     """
     now = datetime.fromtimestamp(services.get(Clock).now(), UTC)
     sender = Sender.of(request.key) if request.key else Sender()
-    result = ingest(request.body, sender, services.get(UnitHasher), now)
+    result = ingest(
+        request.body,
+        sender,
+        services.get(UnitHasher),
+        now,
+        services.get(ExposureCheck),
+    )
     if not result.accepted:
         raise NothingAcceptedError(
             tuple(

@@ -25,6 +25,7 @@ class KeySerializer(serializers.ModelSerializer[ApiKey]):
             "origins",
             "event_names",
             "rate_per_minute",
+            "remote_only",
             "created_at",
             "expires_at",
             "revoked_at",
@@ -41,6 +42,7 @@ class NewKeySerializer(serializers.Serializer[None]):
     origins = serializers.ListField(
         child=serializers.CharField(max_length=200), required=False, default=list
     )
+    remote_only = serializers.BooleanField(default=False)
 
 
 class CreatedKeySerializer(KeySerializer):
@@ -73,6 +75,7 @@ class KeyViewSet(
             kind=data["kind"],
             scopes=tuple(sorted(data["scopes"])),
             origins=tuple(data["origins"]),
+            remote_only=data["remote_only"],
         )
         return Response({**KeySerializer(row).data, "key": plain}, status=201)
 

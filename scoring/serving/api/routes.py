@@ -7,6 +7,7 @@ import msgspec
 from msgspec import Meta
 
 from experiments.assignment.api.native import answer_headers, find_placement
+from experiments.assignment.exposures import Source
 from experiments.assignment.holder import PlanHolder
 from experiments.events.contract import Attributes, Identifier, Moment
 from experiments.gateway.bodies import read_json
@@ -67,10 +68,10 @@ async def post_recommendations(request: Request, services: Services) -> Response
     """
     body = read_json(request.body, _DECODER)
     holder = services.get(PlanHolder)
-    plan = holder.current()
+    compiled = holder.compiled()
     now = time_of_request(request.key, body.timestamp, services.get(Clock))
     ask = Ask(
-        placement=find_placement(plan, body.placement),
+        placement=find_placement(compiled.plan, body.placement),
         unit_id=body.unit_id,
         now=now,
         k=body.k,
@@ -79,8 +80,9 @@ async def post_recommendations(request: Request, services: Services) -> Response
         attributes=body.attributes,
         history=_history(body, now),
         dry_run=body.dry_run,
+        source=Source.of(request, "recommendations"),
     )
-    answer = await services.get(Recommender).recommend(ask, plan)
+    answer = await services.get(Recommender).recommend(ask, compiled)
     return Response(
         200,
         _ENCODER.encode(answer),

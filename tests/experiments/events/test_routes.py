@@ -8,6 +8,7 @@ from redis.asyncio import Redis as AsyncRedis
 
 from experiments.events.api.routes import ROUTES
 from experiments.events.errors import NothingAcceptedError, StreamUnavailableError
+from experiments.events.ingestion import ExposureCheck
 from experiments.events.stream import EventStream, shard_name, stream_key
 from experiments.gateway.clock import Clock
 from experiments.gateway.handlers import Request, Response, Services
@@ -28,7 +29,9 @@ def post(data: bytes, url: str = "") -> Response:
     async def run() -> Response:
         async with AsyncRedis.from_url(url or settings.REDIS_URL) as redis:
             services = Services(
-                EventStream(redis, cap=1000, require_durable=False), HASHER
+                EventStream(redis, cap=1000, require_durable=False),
+                HASHER,
+                ExposureCheck(),
             )
             services.provide(StoppedClock(), as_type=Clock)
             request = Request("POST", ROUTE.pattern, {}, data, key=SECRET)

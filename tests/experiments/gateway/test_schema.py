@@ -18,4 +18,5 @@ def test_every_storefront_route_is_on_the_openapi_page() -> None:
         "placement",
         "units",
         "timestamp",
+        "dry_run",
     }

@@ -13,6 +13,7 @@ from redis import Redis as SyncRedis
 from redis.asyncio import Redis
 
 from experiments.assignment.bucketing import bucket_ranges
+from experiments.assignment.exposures import ExposureLog
 from experiments.assignment.holder import PlanHolder
 from experiments.assignment.plan import (
     ExperimentPlan,
@@ -31,7 +32,6 @@ from models_registry import artifacts
 from scoring.engine.protocol import Interactions, QuietContext
 from scoring.engine.registry import make_trainer
 from scoring.serving.api.routes import post_recommendations
-from scoring.serving.exposures import ExposureLog
 from scoring.serving.history import RecentHistory
 from scoring.serving.models_cache import ModelCache
 from scoring.serving.services import Answer, Recommender
@@ -184,7 +184,7 @@ async def open_kitchen(
     holder = Holder(prepare=(models.prepare,), clock=StillClock())
     await holder.hold(content)
     recommender = Recommender(
-        models, RecentHistory(redis), ExposureLog(redis), stream, HASHER
+        models, RecentHistory(redis), ExposureLog(stream, HASHER), stream, HASHER
     )
     services = Services(recommender)
     services.provide(StillClock(), as_type=Clock)
