@@ -6,9 +6,13 @@ attributes are encrypted (AES-256-GCM, the unit key as associated data) under a 
 from the installation's secret, and gone after 7 days.
 """
 
+import asyncio
 import hashlib
+import logging
 import os
-from collections.abc import Iterator
+import time
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager
 from typing import Final, cast
 
 import msgspec
@@ -16,11 +20,14 @@ from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from redis import Redis
 from redis.asyncio import Redis as AsyncRedis
+from redis.exceptions import RedisError
 
 from experiments.assignment.answers import UnitContext
 from experiments.assignment.javascript import Json
 from experiments.assignment.moves import Shopper
 from experiments.gateway.units import UnitHasher
+
+logger = logging.getLogger(__name__)
 
 CAPACITY: Final = 20_000
 KEPT_SECONDS: Final = 7 * 86_400
@@ -88,6 +95,28 @@ class Reservoir:
         """Remember a unit until the next write; costs the answer a dictionary entry."""
         if len(self._met) < AT_ONCE:
             self._met[context.unit_id] = context
+
+    @asynccontextmanager
+    async def writing(self) -> AsyncIterator[None]:
+        """Write once a second inside the block, and what is left at its end."""
+        task = asyncio.create_task(self._write_on())
+        try:
+            yield
+        finally:
+            task.cancel()
+            await asyncio.gather(task, return_exceptions=True)
+            await self._try_to_write()
+
+    async def _write_on(self) -> None:
+        while True:
+            await asyncio.sleep(1.0)
+            await self._try_to_write()
+
+    async def _try_to_write(self) -> None:
+        try:
+            await self.write(time.time())
+        except (RedisError, OSError) as error:
+            logger.warning("Previews miss the last shoppers: %s", error)
 
     async def write(self, now: float) -> None:
         """Write whom we met, and forget the oldest.

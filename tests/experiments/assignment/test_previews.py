@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 from django.conf import settings
+from django.test import Client
 from django.utils import timezone
 from hypothesis import HealthCheck, given
 from hypothesis import settings as hypothesis
@@ -19,6 +20,7 @@ from experiments.assignment.compiled import CompiledPlan
 from experiments.assignment.moves import Moves, Shopper
 from experiments.assignment.previews import preview_audience, preview_split
 from experiments.assignment.reservoir import AT_ONCE, UNITS, Cipher, Reservoir, erase
+from experiments.assignment.services import publish_plan
 from experiments.design.models import Experiment
 from experiments.design.services import (
     change_coverage,
@@ -26,6 +28,7 @@ from experiments.design.services import (
     create_experiment,
     transition,
 )
+from experiments.gateway.services import create_key
 from experiments.gateway.units import UnitHasher
 from models_registry.errors import InvalidError
 from tests.factories import experiment_spec
@@ -162,3 +165,17 @@ def test_a_changed_secret_opens_nothing() -> None:
     assert Cipher("one").open(key, sealed) == Shopper("u", {})
     assert Cipher("two").open(key, sealed) is None
     assert Cipher("one").open(b"\0" * 16, sealed) is None
+
+
+def test_whom_the_storefront_answered_is_in_the_next_preview(client: Client) -> None:
+    running()
+    key = create_key(label="s", client="s", kind="secret", scopes=["evaluate"])[1]
+    publish_plan()
+    answer = client.post(
+        "/ofrep/v1/evaluate/flags",
+        {"context": {"targetingKey": "shopper-5000", "country": "FR"}},
+        content_type="application/json",
+        headers={"X-API-Key": key},
+    )
+    assert answer.status_code == 200
+    assert preview_audience({"country": "FR"}).matching == 1
