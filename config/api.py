@@ -4,7 +4,12 @@ from rest_framework.routers import DefaultRouter
 
 from experiments.analysis.api.views import AnalysisViewSet, ReportViewSet
 from experiments.decisions.api.views import DecisionViewSet
-from experiments.design.api.views import ExperimentViewSet, PlacementViewSet
+from experiments.design.api.views import (
+    ExperimentViewSet,
+    HoldoutViewSet,
+    LayerViewSet,
+    PlacementViewSet,
+)
 from experiments.gateway.api.views import KeyViewSet
 from experiments.metrics.api.views import MetricViewSet
 from models_registry.api.views import (
@@ -17,6 +22,8 @@ from models_registry.api.views import (
 router = DefaultRouter()
 router.register("placements", PlacementViewSet)
 router.register("experiments", ExperimentViewSet)
+router.register("layers", LayerViewSet)
+router.register("holdouts", HoldoutViewSet)
 router.register("metrics", MetricViewSet)
 router.register("analyses", AnalysisViewSet, basename="analysis")
 router.register("reports", ReportViewSet)

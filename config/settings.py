@@ -281,6 +281,16 @@ UNFOLD = {
                         "link": reverse_lazy("admin:design_placement_changelist"),
                     },
                     {
+                        "title": "Layers",
+                        "icon": "layers",
+                        "link": reverse_lazy("admin:design_layer_changelist"),
+                    },
+                    {
+                        "title": "Holdouts",
+                        "icon": "lock_person",
+                        "link": reverse_lazy("admin:design_holdout_changelist"),
+                    },
+                    {
                         "title": "Metrics",
                         "icon": "monitoring",
                         "link": reverse_lazy("admin:metrics_metric_changelist"),

@@ -23,6 +23,7 @@ from experiments.assignment.exposures import ExposureLog
 from experiments.assignment.holder import PlanHolder
 from experiments.assignment.payload import Configurations
 from experiments.assignment.plan import Plan
+from experiments.assignment.reservoir import Cipher, Reservoir
 from experiments.assignment.streams import Streams
 from experiments.events.api.routes import ROUTES as EVENT_ROUTES
 from experiments.events.errors import StreamUnavailableError
@@ -89,7 +90,8 @@ class Storefront:
             cap=settings.STREAM_CAP,
             require_durable=settings.ENVIRONMENT != "test",
         )
-        exposures = ExposureLog(stream, hasher)
+        reservoir = Reservoir(redis, hasher, Cipher(settings.UNIT_KEY))
+        exposures = ExposureLog(stream, hasher, reservoir)
         recommender = Recommender(
             self.models, RecentHistory(redis), exposures, stream, hasher
         )
@@ -108,7 +110,8 @@ class Storefront:
         services.provide(redis, as_type=Redis)
         services.provide(Claims(self.holder), as_type=ExposureCheck)
         try:
-            yield services
+            async with reservoir.writing():
+                yield services
         finally:
             exposures.close()
             await _close(stream)

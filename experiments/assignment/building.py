@@ -9,6 +9,7 @@ from itertools import groupby
 import msgspec
 from django.db.models import Prefetch, Q
 
+from experiments.assignment import eligibility
 from experiments.assignment.bucketing import bucket_ranges
 from experiments.assignment.plan import (
     ExperimentPlan,
@@ -18,7 +19,7 @@ from experiments.assignment.plan import (
     VersionPlan,
 )
 from experiments.design.lifecycle import Status
-from experiments.design.models import Experiment, Phase, Placement
+from experiments.design.models import Experiment, Holdout, Phase, Placement
 from experiments.events.models import Item
 from experiments.gateway.keys import Key
 from experiments.gateway.models import ApiKey
@@ -46,10 +47,11 @@ def build_plan(now: datetime) -> Plan:
     }
     placements = {}
     running = _rules_by_placement()
+    holdouts = tuple(Holdout.objects.all())
     for placement in Placement.objects.all():
         champion = champions.get(placement.default_model_id or 0)
         rules = running.get(placement.pk, [])
-        placements[placement.key] = _placement(placement, champion, rules)
+        placements[placement.key] = _placement(placement, champion, rules, holdouts)
         for rule in rules:
             for variant in rule.variants.all():
                 if variant.version is not None:
@@ -97,6 +99,10 @@ def _rules_by_placement() -> Mapping[int, list[Experiment]]:
         .select_related("outcome__version")
         .prefetch_related(
             "variants__version__model",
+            "memberships__layer",
+            "memberships__segments",
+            "prerequisites__placement",
+            "forced__variant",
             Prefetch("phases", Phase.objects.prefetch_related("epochs")),
         )
     )
@@ -117,7 +123,10 @@ def _rules_by_placement() -> Mapping[int, list[Experiment]]:
 
 
 def _placement(
-    placement: Placement, champion: Version | None, rules: Iterable[Experiment]
+    placement: Placement,
+    champion: Version | None,
+    rules: Iterable[Experiment],
+    holdouts: Iterable[Holdout],
 ) -> PlacementPlan:
     payload = None
     if placement.default_model_id is None:
@@ -130,14 +139,14 @@ def _placement(
         list_size=placement.list_size,
         exclude_seen=placement.exclude_seen,
     )
-    compiled = (_experiment(rule, without_rules) for rule in rules)
+    compiled = (_experiment(rule, without_rules, holdouts) for rule in rules)
     return msgspec.structs.replace(
         without_rules, experiments=tuple(rule for rule in compiled if rule is not None)
     )
 
 
 def _experiment(
-    experiment: Experiment, placement: PlacementPlan
+    experiment: Experiment, placement: PlacementPlan, holdouts: Iterable[Holdout]
 ) -> ExperimentPlan | None:
     phases = list(experiment.phases.all())  # newest first
     if not phases:
@@ -161,6 +170,12 @@ def _experiment(
         condition=json.dumps(phase.audience) if phase.audience else "",
         started_at=phase.started_at.timestamp(),
         outcome=_outcome(experiment, variants, placement),
+        filters=eligibility.filters(experiment, holdouts, phases[-1].started_at),
+        prerequisites=eligibility.prerequisites(experiment),
+        forced=eligibility.forced(experiment),
+        disable_sticky=not experiment.sticky,
+        bucket_version=experiment.bucket_version,
+        min_bucket_version=experiment.bucket_version,
     )
 
 

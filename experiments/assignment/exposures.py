@@ -19,6 +19,7 @@ import msgspec
 from experiments.assignment.answers import Assignment, UnitContext
 from experiments.assignment.javascript import Json
 from experiments.assignment.plan import Plan
+from experiments.assignment.reservoir import Reservoir
 from experiments.events.rows import EventRow
 from experiments.events.stream import EventStream
 from experiments.gateway.handlers import Request
@@ -99,9 +100,15 @@ class ExposureLog:
             its unit comes back.
     """
 
-    def __init__(self, stream: EventStream, hasher: UnitHasher) -> None:
+    def __init__(
+        self,
+        stream: EventStream,
+        hasher: UnitHasher,
+        reservoir: Reservoir | None = None,
+    ) -> None:
         self._stream = stream
         self._hasher = hasher
+        self._reservoir = reservoir
         self._answered: deque[_Answered] = deque()
         self._known: set[int] = set()
         self._known_before: set[int] = set()
@@ -116,12 +123,16 @@ class ExposureLog:
     ) -> None:
         """Log the exposures of an answer once it is given; costs the answer little.
 
+        Who was answered is left in the reservoir, too, exposed or not.
+
         Args:
             context: Who was answered.
             assignments: What was answered.
             plan: By which plan.
             source: Where; asked for only if there is an exposure to log.
         """
+        if self._reservoir is not None:
+            self._reservoir.note(context)
         ours = [one for one in assignments if one.exposure == "server"]
         if not ours:
             return

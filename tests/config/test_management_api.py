@@ -146,3 +146,55 @@ def test_the_schema_names_every_resource_and_the_storefronts_routes(
     }
     assert wanted <= set(schema["paths"])
     assert client.get("/api/docs/").status_code == 200
+
+
+def test_experiments_of_a_layer_are_kept_apart_over_the_api(
+    client: Client, key: str
+) -> None:
+    assert post(client, key, "/api/v1/layers/", {"key": "top", "name": "Top"})[0] == 201
+    asked = {"memberships": [{"layer": "top", "share": 70}]}
+    for name, status in (("one", 200), ("two", 400)):
+        made = post(client, key, "/api/v1/experiments/", draft(key=name, **asked))
+        assert made[0] == 201
+        path = f"/api/v1/experiments/{name}/transition/"
+        answered, body = post(client, key, path, {"action": "start"})
+        assert answered == status, body
+    assert "30 % of its shoppers left" in body["error"]["message"]
+    layer = client.get("/api/v1/layers/top/", headers={"X-API-Key": key}).json()
+    assert layer["free"] == 30
+
+
+def test_a_holdout_is_opened_and_ended_over_the_api(client: Client, key: str) -> None:
+    asked = {"key": "q4", "name": "Quarter", "share": 0.1, "tags": ["price"]}
+    status, made = post(client, key, "/api/v1/holdouts/", asked)
+    assert (status, made["ended_at"]) == (201, None)
+    assert post(client, key, "/api/v1/holdouts/q4/end/", {})[1]["ended_at"]
+    assert post(client, key, "/api/v1/holdouts/q4/end/", {})[0] == 409
+    assert post(client, key, "/api/v1/holdouts/", {**asked, "share": 0.9})[0] == 400
+
+
+def test_what_was_asked_of_an_experiment_is_kept(client: Client, key: str) -> None:
+    placement("checkout")
+    asked = {
+        "exposure_source": "client",
+        "minimum_effect": 0.02,
+        "tags": ["price"],
+        "sticky": True,
+        "prerequisites": [{"placement": "checkout", "condition": {"value": "x"}}],
+    }
+    status, made = post(client, key, "/api/v1/experiments/", draft(**asked))
+    assert status == 201
+    made["prerequisites"][0].pop("gate")
+    assert {name: made[name] for name in asked} == asked
+
+
+def test_a_circle_of_prerequisites_is_refused_over_the_api(
+    client: Client, key: str
+) -> None:
+    itself = [{"placement": "home", "condition": {"value": "x"}}]
+    status, body = post(
+        client, key, "/api/v1/experiments/", draft(prerequisites=itself)
+    )
+    assert status == 400
+    assert "home -> home" in body["error"]["message"]
+    assert not Experiment.objects.exists()

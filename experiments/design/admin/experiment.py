@@ -1,19 +1,34 @@
 """Experiments in the admin: create, check, start, pause, conclude."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 
 from django.contrib import admin, messages
-from django.forms import BaseInlineFormSet, ModelForm
+from django.core.exceptions import ValidationError
+from django.db.models import ForeignKey, Model
+from django.forms import BaseInlineFormSet, ModelChoiceField, ModelForm
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.urls import reverse
 from unfold.admin import ModelAdmin, TabularInline
 from unfold.decorators import action, display
 
 from experiments.design.lifecycle import Action, Status, allowed_actions
-from experiments.design.models import Experiment, ExperimentMetric, Variant
-from experiments.design.services import check_experiment, record_change, transition
+from experiments.design.models import (
+    Experiment,
+    ExperimentMetric,
+    ForcedVariant,
+    LayerMembership,
+    Prerequisite,
+    Variant,
+)
+from experiments.design.services import (
+    check_experiment,
+    check_prerequisites,
+    record_change,
+    transition,
+)
 from experiments.gateway.roles import person
 from models_registry.errors import ShipworthyError
+from models_registry.services import publish_plan
 
 FROZEN_ONCE_STARTED = (
     "key",
@@ -26,6 +41,8 @@ FROZEN_ONCE_STARTED = (
     "alpha",
     "minimum_effect",
     "priority",
+    "tags",
+    "sticky",
 )
 
 
@@ -94,6 +111,64 @@ class MetricInline(DraftInline):
     fields = ("metric", "role", "margin", "margin_scale")
 
 
+class LayerInline(DraftInline):
+    """Layers: experiments of one layer never share a shopper."""
+
+    model = LayerMembership
+    fields = ("layer", "share")
+
+
+class PrerequisiteFormSet(
+    BaseInlineFormSet[Prerequisite, Experiment, ModelForm[Prerequisite]]
+):
+    """Refuses circles and conditions that nobody can read."""
+
+    def clean(self) -> None:
+        """Look at all rows together."""
+        super().clean()
+        rows = [form.cleaned_data for form in self.forms if form.is_valid()]
+        asked = [
+            (row["placement"], row["condition"])
+            for row in rows
+            if row.get("placement") and not row.get("DELETE")
+        ]
+        if not asked or self.instance.placement_id is None:
+            return
+        try:
+            check_prerequisites(self.instance, asked)
+        except ShipworthyError as error:
+            raise ValidationError(error.message) from error
+
+
+class PrerequisiteInline(DraftInline):
+    """What other placements must answer first."""
+
+    model = Prerequisite
+    formset = PrerequisiteFormSet
+    fields = ("placement", "condition", "gate")
+
+
+class ForcedInline(TabularInline):
+    """Colleagues and test accounts that always get one variant; also while it runs."""
+
+    model = ForcedVariant
+    extra = 0
+    hide_title = True
+    fields = ("unit_id", "variant", "note")
+
+    def formfield_for_foreignkey(
+        self, db_field: ForeignKey[Variant], request: HttpRequest, **kwargs: object
+    ) -> ModelChoiceField[Variant] | None:
+        """Only the experiment's own variants can be chosen."""
+        match = request.resolver_match
+        number = match.kwargs.get("object_id") if match else None
+        kwargs["queryset"] = Variant.objects.filter(experiment=number or 0)
+        field: ModelChoiceField[Variant] | None = super().formfield_for_foreignkey(
+            db_field, request, **kwargs
+        )
+        return field
+
+
 def _permission(
     name: Action,
 ) -> Callable[[ModelAdmin[Experiment], HttpRequest, str | int | None], bool]:
@@ -117,11 +192,20 @@ class ExperimentAdmin(ModelAdmin[Experiment]):
     list_display = ("name", "show_status", "placement", "started_at", "owner")
     list_filter = ("status", "placement")
     search_fields = ("name", "key")
-    inlines = (VariantInline, MetricInline)
+    inlines = (
+        VariantInline,
+        MetricInline,
+        LayerInline,
+        PrerequisiteInline,
+        ForcedInline,
+    )
     actions_detail = ("report", "preflight", "start", "pause", "resume", "conclude")
     fieldsets = (
         (None, {"fields": (("name", "key"), "hypothesis", ("placement", "owner"))}),
-        ("Who takes part", {"fields": (("coverage", "priority"), "audience")}),
+        (
+            "Who takes part",
+            {"fields": (("coverage", "priority"), "audience", ("tags", "sticky"))},
+        ),
         (
             "Plan, fixed before the start",
             {
@@ -188,6 +272,17 @@ class ExperimentAdmin(ModelAdmin[Experiment]):
             },
             after={n: str(form.cleaned_data.get(n, "")) for n in form.changed_data},
         )
+
+    def save_related(
+        self,
+        request: HttpRequest,
+        form: ModelForm[Experiment],
+        formsets: Iterable[BaseInlineFormSet[Model, Experiment, ModelForm[Model]]],
+        change: bool,
+    ) -> None:
+        """Save the rows, and tell the fronts of forced variants."""
+        super().save_related(request, form, formsets, change)
+        publish_plan()
 
     @action(description="Report", url_path="report", icon="monitoring")
     def report(self, request: HttpRequest, object_id: int) -> HttpResponse:

@@ -2,13 +2,27 @@
 
 from rest_framework import serializers
 
-from experiments.design.models import Change, Experiment, ExperimentMetric, Placement
+from experiments.design.models import (
+    Change,
+    Experiment,
+    ExperimentMetric,
+    Holdout,
+    Layer,
+    LayerMembership,
+    Placement,
+    Prerequisite,
+)
 from experiments.design.models import Variant as VariantModel
 from experiments.design.services import (
     ExperimentSpec,
     MetricSpec,
+    Mode,
+    PrerequisiteSpec,
     VariantSpec,
     create_experiment,
+    create_layer,
+    free_segments,
+    open_holdout,
 )
 from experiments.gateway.roles import person
 from experiments.metrics.models import Metric
@@ -66,6 +80,29 @@ class ExperimentMetricSerializer(serializers.ModelSerializer[ExperimentMetric]):
         fields = ("metric", "role", "margin", "margin_scale")
 
 
+class MembershipSerializer(serializers.ModelSerializer[LayerMembership]):
+    """A layer by key, and the percent of its units."""
+
+    layer = serializers.SlugRelatedField(slug_field="key", queryset=Layer.objects.all())
+
+    class Meta:
+        model = LayerMembership
+        fields = ("layer", "share")
+
+
+class PrerequisiteSerializer(serializers.ModelSerializer[Prerequisite]):
+    """Another placement by key, and the condition on its value."""
+
+    placement = serializers.SlugRelatedField(
+        slug_field="key", queryset=Placement.objects.all()
+    )
+    condition = serializers.JSONField()
+
+    class Meta:
+        model = Prerequisite
+        fields = ("placement", "condition", "gate")
+
+
 class ExperimentSerializer(serializers.ModelSerializer[Experiment]):
     """An experiment with its variants (the first is the control) and metrics."""
 
@@ -74,6 +111,8 @@ class ExperimentSerializer(serializers.ModelSerializer[Experiment]):
     )
     variants = VariantSerializer(many=True)
     metrics = ExperimentMetricSerializer(many=True)
+    memberships = MembershipSerializer(many=True, required=False)
+    prerequisites = PrerequisiteSerializer(many=True, required=False)
     outcome = serializers.SlugRelatedField[VariantModel](
         slug_field="key", read_only=True
     )
@@ -89,6 +128,10 @@ class ExperimentSerializer(serializers.ModelSerializer[Experiment]):
             "coverage",
             "audience",
             "exposure_source",
+            "sticky",
+            "tags",
+            "memberships",
+            "prerequisites",
             "planned_days",
             "looks",
             "alpha",
@@ -107,14 +150,51 @@ class ExperimentSerializer(serializers.ModelSerializer[Experiment]):
         data = dict(validated_data)
         variants = data.pop("variants")
         metrics = data.pop("metrics")
-        data.pop("exposure_source", None)
-        data.pop("minimum_effect", None)
+        memberships = data.pop("memberships", ())
+        prerequisites = data.pop("prerequisites", ())
         spec = ExperimentSpec(
+            layers=[(m["layer"], m["share"]) for m in memberships],  # type: ignore[attr-defined]
+            prerequisites=[PrerequisiteSpec(**p) for p in prerequisites],  # type: ignore[attr-defined]
             variants=[VariantSpec(**v) for v in variants],  # type: ignore[attr-defined]
             metrics=[MetricSpec(**m) for m in metrics],  # type: ignore[attr-defined]
             **data,  # type: ignore[arg-type]
         )
         return create_experiment(spec, by=person(self.context["request"].user))
+
+
+class LayerSerializer(serializers.ModelSerializer[Layer]):
+    """A partition of units; ``free`` percent have no experiment now."""
+
+    free = serializers.SerializerMethodField()
+
+    class Meta:
+        model = Layer
+        fields = ("key", "name", "description", "free", "generation", "created_at")
+        read_only_fields = ("generation", "created_at")
+
+    def get_free(self, layer: Layer) -> int:
+        """Percent of units that no experiment owns."""
+        return free_segments(layer)
+
+    def create(self, validated_data: dict[str, str]) -> Layer:
+        """Create it through the service."""
+        return create_layer(**validated_data)
+
+
+class HoldoutSerializer(serializers.ModelSerializer[Holdout]):
+    """A share of units kept out of experiments."""
+
+    class Meta:
+        model = Holdout
+        fields = (
+            *("key", "name", "description", "share", "tags"),
+            *("started_at", "ended_at"),
+        )
+        read_only_fields = ("started_at", "ended_at")
+
+    def create(self, validated_data: dict[str, object]) -> Holdout:
+        """Open it through the service."""
+        return open_holdout(**validated_data)  # type: ignore[arg-type]
 
 
 class ChangeSerializer(serializers.ModelSerializer[Change]):
@@ -151,3 +231,13 @@ class CoverageSerializer(serializers.Serializer[None]):
     """The share of shoppers who take part."""
 
     coverage = serializers.FloatField(min_value=0.0, max_value=1.0)
+
+
+class SplitSerializer(serializers.Serializer[None]):
+    """Other weights or another audience, and what becomes of those inside."""
+
+    weights = serializers.DictField(
+        child=serializers.FloatField(min_value=0.0, max_value=1.0), required=False
+    )
+    audience = serializers.DictField(required=False)
+    mode = serializers.ChoiceField(choices=tuple(Mode))

@@ -7,10 +7,12 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from experiments.design.api import serializers
-from experiments.design.models import Experiment, Placement
+from experiments.design.models import Experiment, Holdout, Layer, Placement
 from experiments.design.services import (
     change_coverage,
+    change_split,
     check_experiment,
+    end_holdout,
     transition,
 )
 from experiments.gateway.roles import person
@@ -53,7 +55,9 @@ class ExperimentViewSet(
 
     queryset = Experiment.objects.select_related(
         "placement", "outcome", "owner"
-    ).prefetch_related("variants", "metrics__metric")
+    ).prefetch_related(
+        "variants", "metrics__metric", "memberships__layer", "prerequisites__placement"
+    )
     serializer_class = serializers.ExperimentSerializer
     filterset_fields = ("status",)
     lookup_field = "key"
@@ -102,9 +106,57 @@ class ExperimentViewSet(
         )
         return Response(self.get_serializer(self.get_object()).data)
 
+    @extend_schema(
+        request=serializers.SplitSerializer,
+        responses=serializers.ExperimentSerializer,
+    )
+    @action(detail=True, methods=["post"])
+    def split(self, request: Request, key: str) -> Response:
+        """Change weights or audience: a new phase, continued or dealt anew."""
+        body = serializers.SplitSerializer(data=request.data)
+        body.is_valid(raise_exception=True)
+        change_split(self.get_object(), **body.validated_data, by=person(request.user))
+        return Response(self.get_serializer(self.get_object()).data)
+
     @extend_schema(responses=serializers.ChangeSerializer(many=True))
     @action(detail=True, methods=["get"], pagination_class=None, filter_backends=[])
     def history(self, request: Request, key: str) -> Response:
         """Who changed what, newest first."""
         changes = self.get_object().changes.select_related("made_by")
         return Response(serializers.ChangeSerializer(changes, many=True).data)
+
+
+class LayerViewSet(
+    mixins.CreateModelMixin,
+    mixins.ListModelMixin,
+    mixins.RetrieveModelMixin,
+    viewsets.GenericViewSet[Layer],
+):
+    """Layers: experiments of one layer never share a shopper."""
+
+    queryset = Layer.objects.all()
+    serializer_class = serializers.LayerSerializer
+    lookup_field = "key"
+    lookup_value_regex = "[^/]+"
+    write_roles = ("growth",)
+
+
+class HoldoutViewSet(
+    mixins.CreateModelMixin,
+    mixins.ListModelMixin,
+    mixins.RetrieveModelMixin,
+    viewsets.GenericViewSet[Holdout],
+):
+    """Holdouts: shoppers kept out of a set of experiments."""
+
+    queryset = Holdout.objects.all()
+    serializer_class = serializers.HoldoutSerializer
+    lookup_field = "key"
+    lookup_value_regex = "[^/]+"
+    write_roles = ("growth",)
+
+    @extend_schema(request=None, responses=serializers.HoldoutSerializer)
+    @action(detail=True, methods=["post"])
+    def end(self, request: Request, key: str) -> Response:
+        """Let experiments that start from now on have its shoppers again."""
+        return Response(self.get_serializer(end_holdout(self.get_object())).data)

@@ -1,72 +1,17 @@
-"""What can be asked (placements) and what is tested (experiments)."""
+"""What is tested: experiments, their variants and metrics."""
 
 from django.conf import settings
+from django.contrib.postgres.fields import ArrayField
 from django.core.validators import MaxValueValidator, MinValueValidator
 from django.db import models
 from django.db.models import F, Q
 
 from experiments.design.lifecycle import Status
+from experiments.design.models.placement import Placement
 from experiments.metrics.models import Metric
-from models_registry.models import KEY_VALIDATOR, Model, Version
+from models_registry.models import KEY_VALIDATOR, Version
 
 SHARE = (MinValueValidator(0.0), MaxValueValidator(1.0))
-
-
-class ValueType(models.TextChoices):
-    """What a placement answers with."""
-
-    MODEL = "model", "A list from a model"
-    STRING = "string", "Text"
-    NUMBER = "number", "Number"
-    BOOLEAN = "boolean", "Yes or no"
-    JSON = "json", "JSON"
-
-
-class Placement(models.Model):
-    """A place in the shop that asks "what do I show?".
-
-    Attributes:
-        default_model: Its ``champion`` answers shoppers no rule decides for.
-        default_value: The answer of a placement that carries no model.
-        list_size: How many items a list has unless the request says fewer.
-    """
-
-    key = models.CharField(max_length=100, unique=True, validators=[KEY_VALIDATOR])
-    name = models.CharField(max_length=200)
-    description = models.TextField(blank=True, default="")
-    value_type = models.CharField(
-        max_length=10, choices=ValueType.choices, default=ValueType.MODEL
-    )
-    default_model = models.ForeignKey(
-        Model,
-        null=True,
-        blank=True,
-        on_delete=models.PROTECT,
-        related_name="placements",
-    )
-    default_value = models.JSONField(null=True, blank=True)
-    list_size = models.PositiveIntegerField(default=10)
-    exclude_seen = models.BooleanField(default=True)
-    created_at = models.DateTimeField(auto_now_add=True)
-
-    class Meta:
-        ordering = ("key",)
-        constraints = (
-            models.CheckConstraint(
-                condition=~Q(value_type=ValueType.MODEL)
-                | Q(default_model__isnull=False),
-                name="model_placement_has_a_model",
-                violation_error_message="Choose the model whose lists are shown.",
-            ),
-            models.CheckConstraint(
-                condition=Q(list_size__gte=1, list_size__lte=200),
-                name="placement_list_size_1_to_200",
-                violation_error_message="A list has 1 to 200 items.",
-            ),
-        )
-
-    def __str__(self) -> str:
-        return self.name
 
 
 class ExposureSource(models.TextChoices):
@@ -86,6 +31,9 @@ class Experiment(models.Model):
         alpha: Two-sided error allowed over all variants and looks together.
         minimum_effect: Relative effect below which shipping is not worth it.
         audience: Condition over attributes (GrowthBook's syntax); empty: everybody.
+        tags: What holdouts choose experiments by.
+        sticky: A unit keeps the variant it met first, whatever changes.
+        bucket_version: Under which stored variants count; raising it deals anew.
         outcome: The variant everybody gets once concluded; null: the default.
     """
 
@@ -116,6 +64,15 @@ class Experiment(models.Model):
     exposure_source = models.CharField(
         max_length=10, choices=ExposureSource.choices, default=ExposureSource.SERVER
     )
+    tags = ArrayField(
+        models.CharField(max_length=50, validators=[KEY_VALIDATOR]),
+        default=list,
+        blank=True,
+    )
+    sticky = models.BooleanField(
+        default=False, help_text="Each shopper keeps the variant met first."
+    )
+    bucket_version = models.PositiveIntegerField(default=0, editable=False)
     planned_days = models.PositiveIntegerField(default=14)
     looks = models.PositiveIntegerField(default=2)
     alpha = models.FloatField(default=0.05, validators=SHARE)
@@ -285,83 +242,3 @@ class ExperimentMetric(models.Model):
 
     def __str__(self) -> str:
         return f"{self.metric} ({self.role})"
-
-
-class Phase(models.Model):
-    """A stretch of an experiment with the same seed, weights and audience.
-
-    Attributes:
-        seed: Hash seed; immutable, so that nobody is dealt anew by accident.
-        weights: Variant key -> share, frozen when the phase opened.
-    """
-
-    experiment = models.ForeignKey(
-        Experiment, on_delete=models.CASCADE, related_name="phases"
-    )
-    number = models.PositiveIntegerField()
-    seed = models.CharField(max_length=100)
-    weights = models.JSONField()
-    audience = models.JSONField(default=dict, blank=True)
-    started_at = models.DateTimeField()
-    ended_at = models.DateTimeField(null=True, blank=True)
-
-    class Meta:
-        ordering = ("experiment", "-number")
-        constraints = (
-            models.UniqueConstraint(
-                fields=("experiment", "number"), name="one_phase_per_number"
-            ),
-        )
-
-    def __str__(self) -> str:
-        return f"{self.experiment} phase {self.number}"
-
-
-class Epoch(models.Model):
-    """A stretch of a phase with the same coverage."""
-
-    phase = models.ForeignKey(Phase, on_delete=models.CASCADE, related_name="epochs")
-    number = models.PositiveIntegerField()
-    coverage = models.FloatField()
-    started_at = models.DateTimeField()
-
-    class Meta:
-        ordering = ("phase", "-number")
-        constraints = (
-            models.UniqueConstraint(
-                fields=("phase", "number"), name="one_epoch_per_number"
-            ),
-            models.CheckConstraint(
-                condition=Q(coverage__gte=0.0, coverage__lte=1.0),
-                name="epoch_coverage_0_to_1",
-            ),
-        )
-
-    def __str__(self) -> str:
-        return f"{self.phase} epoch {self.number}"
-
-
-class Change(models.Model):
-    """Who changed what of an experiment, when: the history page's rows."""
-
-    experiment = models.ForeignKey(
-        Experiment, on_delete=models.CASCADE, related_name="changes"
-    )
-    action = models.CharField(max_length=50)
-    summary = models.TextField()
-    before = models.JSONField(default=dict)
-    after = models.JSONField(default=dict)
-    made_by = models.ForeignKey(
-        settings.AUTH_USER_MODEL,
-        null=True,
-        blank=True,
-        on_delete=models.SET_NULL,
-        related_name="+",
-    )
-    made_at = models.DateTimeField(auto_now_add=True)
-
-    class Meta:
-        ordering = ("-made_at", "-id")
-
-    def __str__(self) -> str:
-        return f"{self.experiment}: {self.summary}"
