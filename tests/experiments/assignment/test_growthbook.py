@@ -135,6 +135,7 @@ def test_a_rule_that_decides_for_nobody_is_left_out(more: dict[str, object]) -> 
 @pytest.mark.parametrize(
     "path",
     ["/api/features/sw_pk_x", f"/api/features/{plans.Keys().browser}", "/api/eval/x"],
+    ids=["malformed", "unknown", "remote evaluation"],
 )
 def test_a_wrong_key_is_refused_for_good(path: str) -> None:
     method = "POST" if "eval" in path else "GET"

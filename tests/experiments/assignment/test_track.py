@@ -149,7 +149,9 @@ def test_a_wrong_body_is_refused(body: bytes) -> None:
 
 
 @pytest.mark.parametrize(
-    "query", ["", "client_key=sw_pk_x", f"client_key={KEYS.server}"]
+    "query",
+    ["", "client_key=sw_pk_x", f"client_key={KEYS.server}"],
+    ids=["none", "malformed", "secret"],
 )
 def test_a_key_must_stand_in_the_address_and_be_publishable(query: str) -> None:
     assert Wire().ask("/track", [], "", query=query).status == 400
