@@ -32,6 +32,9 @@ from experiments.statistics.unconditional.arms import CONTRADICTED, Arm, widths
 GRID = 32
 """Rates at which the probability is first computed; finer grids follow at its top."""
 
+NEGLIGIBLE = 1e-7
+"""Distance from no effect, in units of the larger arm, that changes nothing."""
+
 Score: TypeAlias = Callable[
     [FloatArray, FloatArray, FloatArray, FloatArray, FloatArray], FloatArray
 ]
@@ -106,6 +109,11 @@ class Problem:
 
     def p_value(self, value: FloatArray, *, rounds: int = 1) -> FloatArray:
         """Return the one-sided p-value of "the effect is at most ``value``"."""
+        # Less than 1e-7 of a unit from "no effect" is that: the order of tables would
+        # hang on rounding.
+        most = np.maximum(self.listed.units, self.other.units)
+        none = np.abs(value - self.effect.none) * most < NEGLIGIBLE
+        value = np.where(none, self.effect.none, value)
         statistic = self.effect.score(*self.table, value)
         slope, shift = self._line(value)
         low = np.maximum(self.listed.low, (self.other.low - shift) / slope)

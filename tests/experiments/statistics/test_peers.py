@@ -160,7 +160,10 @@ def test_the_posterior_is_that_of_gbstats() -> None:
 
 
 def test_the_difference_of_quantiles_is_that_of_gbstats() -> None:
-    """Rows are units here: their noise is binomial, n p (1 - p)."""
+    """Rows are units here: their noise is binomial, n p (1 - p).
+
+    Ours is a little wider: it allows for the noise of the density.
+    """
 
     def arm(n: int, value: float, low: float, high: float) -> QuantileStatistics:
         count = float(n)
@@ -173,4 +176,4 @@ def test_the_difference_of_quantiles_is_that_of_gbstats() -> None:
     control, treatment = (
         arm(int(n), *rest) for n, *rest in (question.control, question.treatment)
     )
-    agree(quantile_difference(control, treatment), answered("gbstats"), 7, rel=1e-4)
+    agree(quantile_difference(control, treatment), answered("gbstats"), 7, rel=1e-3)
