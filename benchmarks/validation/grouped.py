@@ -70,13 +70,14 @@ class ResampledRevenue(Law):
     """
 
     buyers: float = 0.05
+    sigma: float = 1.0
     block: int = 50
     fewer: int = 40
 
     @property
     def mean(self) -> float:
         """The metric's true value in the control."""
-        return float(self.buyers * np.exp(0.5))
+        return float(self.buyers * np.exp(0.5 * self.sigma**2))
 
     def draw(
         self, generator: np.random.Generator, simulations: int, units: int, lift: float
@@ -84,7 +85,8 @@ class ResampledRevenue(Law):
         """Draw buyers and their values; fresh keys, so fresh weights, a block."""
         buyers = generator.binomial(units, self.buyers, simulations)
         most = int(buyers.max())
-        values = np.exp(generator.standard_normal((simulations, most))) * (1 + lift)
+        logs = self.sigma * generator.standard_normal((simulations, most))
+        values = np.exp(logs) * (1 + lift)
         values[np.arange(most) >= buyers[:, None]] = 0.0
         keys = generator.integers(0, 2**63, most)
         sums = ReplicateSums.from_rows(values, keys)

@@ -91,12 +91,15 @@ LAWS: tuple[Law, ...] = (
     Bernoulli("few events, 0.5 %", units=500, share=0.005, block=10_000, fewer=60),
     Poisson("few counts", units=100, rate=0.1, block=10_000, fewer=60),
     Strata("normal in five strata", units=200),
+    Shops("many shops", units=60),
+    ResampledRevenue("even money, resampled", units=10_000, sigma=0.5),
 )
 
 MEANS = ("normal", "Bernoulli 5 %", "Bernoulli 0.5 %", "Poisson")
 MONEY = ("zero-inflated log-normal",)
 QUANTILES = ("clustered quantile", "quantile of units")
-RESAMPLED = ("zero-inflated log-normal, resampled",)
+RESAMPLED = ("zero-inflated log-normal, resampled", "even money, resampled")
+SHOPS = ("shops", "many shops")
 COUNTS = ("Poisson", "few counts")
 CONVERSION = ("Bernoulli 5 %", "Bernoulli 0.5 %", "few units, 5 %", "few events, 0.5 %")
 
@@ -248,10 +251,8 @@ METHODS: tuple[Method, ...] = (
         on(ReplicateSums, bootstrap_lift),
         simulations=1_000,
     ),
-    Method(
-        "clusters, difference", "clusters", ("shops",), on(Moments, cluster_difference)
-    ),
-    Method("clusters, lift", "clusters", ("shops",), on(Moments, cluster_lift)),
+    Method("clusters, difference", "clusters", SHOPS, on(Moments, cluster_difference)),
+    Method("clusters, lift", "clusters", SHOPS, on(Moments, cluster_lift)),
     Method(
         "switchback, difference",
         "switchback",

@@ -9,7 +9,7 @@ lift (Fieller's idea), so it agrees with the difference; on the log scale it is 
 option for positive metrics that comes nearer to its stated error. Measured at 5 % with
 9,000 and 1,000 units, one in twenty a buyer of a log-normal sum, 10,000 tests: Welch
 7.2 % (6.6 in one tail), studentised 6.3 % (4.1), log 5.5 % (3.4). Where the replicates
-of a mean are themselves skewed by more than 0.2 the cell carries `skew_warning`: too
+of a mean are themselves skewed by more than 0.15 the cell carries `skew_warning`: too
 few units hold the metric for any of these.
 
 References:
@@ -52,7 +52,7 @@ from experiments.statistics.replicates import ReplicateSums
 Kind: TypeAlias = Literal["studentised", "percentile"]
 LiftKind: TypeAlias = Literal["studentised", "percentile", "log"]
 
-TOO_SKEWED = 0.2
+TOO_SKEWED = 0.15
 """Skewness of a mean's replicates above which the cell is flagged."""
 
 _NO_EFFECT = np.asarray(np.pi / 4)

@@ -39,6 +39,7 @@ class Status(StrEnum):
     DISCRETE = "discrete"
     UNBOUNDED = "unbounded"
     SKEW_WARNING = "skew_warning"
+    FEW_CLUSTERS = "few_clusters"
     OVERDISPERSED = "overdispersed"
     LOW_OVERLAP = "low_overlap"
     WEIGHTS_OFF = "weights_off"
@@ -61,6 +62,10 @@ _SENTENCES = {
     Status.UNBOUNDED: (
         "The control's value is too close to zero for a relative effect; "
         "read the absolute one."
+    ),
+    Status.FEW_CLUSTERS: (
+        "Few clusters were assigned, so the interval and the p-value are approximate "
+        "and a little too sure."
     ),
     Status.SKEW_WARNING: (
         "Few units carry most of this metric, so the interval and the p-value are "

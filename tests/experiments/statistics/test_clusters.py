@@ -176,3 +176,18 @@ def test_wrong_arguments_are_named() -> None:
         design_effect(10, 1.5)
     with pytest.raises(StatisticsError, match="arms must be at least 1"):
         intraclass()
+
+
+def test_few_uneven_clusters_are_marked_and_equal_ones_are_not() -> None:
+    rng = np.random.default_rng(8)
+    for sizes, expected in (
+        (np.repeat(100.0, 15), Status.OK),
+        (rng.lognormal(4.6, 0.5, 15), Status.FEW_CLUSTERS),
+        (rng.lognormal(4.6, 0.5, 60), Status.OK),
+    ):
+        arms = [
+            cluster_totals(sizes, sizes * rng.normal(1.0, 0.2, sizes.size))
+            for _ in range(2)
+        ]
+        for compare in (cluster_difference, cluster_lift):
+            assert compare(*arms).status[()] == expected

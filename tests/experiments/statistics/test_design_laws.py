@@ -75,6 +75,9 @@ def arms(seed: int) -> tuple[Rows, Rows]:
     return rng.normal(1.0, 1.0, 40), rng.normal(1.5, 2.0, 40)
 
 
+SHOWN = {Status.OK, Status.FEW_CLUSTERS}
+
+
 @pytest.mark.parametrize("design", DESIGNS)
 @given(st.integers(0, 10**6), st.sampled_from([1e-9, 0.01, 3.0, 1e9]))
 def test_another_unit_scales_the_effect_and_leaves_p_alone(
@@ -82,7 +85,8 @@ def test_another_unit_scales_the_effect_and_leaves_p_alone(
 ) -> None:
     a, b = arms(seed)
     plain, scaled = DESIGNS[design](a, b), DESIGNS[design](factor * a, factor * b)
-    assert scaled.status == plain.status == Status.OK
+    assert scaled.status == plain.status
+    assert plain.status[()] in SHOWN
     for name in ("estimate", "standard_error", "lower", "upper"):
         wanted = factor * float(getattr(plain, name))
         assert float(getattr(scaled, name)) == pytest.approx(wanted, rel=1e-6)
@@ -109,7 +113,7 @@ def test_single_precision_is_accepted(design: str) -> None:
     a, b = (rows.astype(np.float32) for rows in arms(0))
     found = DESIGNS[design](a, b)  # type: ignore[arg-type]  # float32 on purpose
     assert found.estimate.dtype == np.float64
-    assert found.status == Status.OK
+    assert found.status[()] in SHOWN
 
 
 @pytest.mark.parametrize("design", DESIGNS)
@@ -119,7 +123,7 @@ def test_values_that_are_no_numbers_end_in_a_status(design: str, bad: float) -> 
     a[25] = bad
     found = DESIGNS[design](a, b)
     finite = np.isfinite([found.estimate, found.lower, found.upper, found.p_value])
-    assert bool(finite.all()) == (found.status == Status.OK)
+    assert bool(finite.all()) == (found.status[()] in SHOWN)
 
 
 def test_redrawn_schedules_ignore_the_level_and_the_unit() -> None:
