@@ -17,8 +17,8 @@ from dataclasses import dataclass
 from typing import Literal, TypeAlias, get_args
 
 import numpy as np
+import scipy
 from numpy.typing import ArrayLike
-from scipy import special
 
 from experiments.statistics.aggregates import Moments
 from experiments.statistics.comparison import (
@@ -99,7 +99,7 @@ def probability_best(
     half = np.diff(cuts)[..., None] / 2
     x = ((cuts[..., 1:] + cuts[..., :-1])[..., None] / 2 + half * _NODES)[..., None]
     z = (x - m[..., None, None, :]) / s[..., None, None, :]
-    below = special.ndtr(z)
+    below = scipy.special.ndtr(z)
     density = np.exp(-0.5 * z * z) / (np.sqrt(2 * np.pi) * s[..., None, None, :])
     worse = _product_of_others(below)
     chances = (density * worse * (half * _WEIGHTS)[..., None]).sum(axis=(-3, -2))
@@ -180,7 +180,7 @@ def _top_two(best: FloatArray, mean: FloatArray, error: FloatArray) -> FloatArra
     # probabilities are rounding, and how far each is from beating j decides.
     gap = mean[..., None, :] - mean[..., :, None]
     spread = np.hypot(error[..., None, :], error[..., :, None])
-    chance = np.where(apart, special.log_ndtr(gap / spread), -np.inf)
+    chance = np.where(apart, scipy.special.log_ndtr(gap / spread), -np.inf)
     chance = np.exp(chance - chance.max(axis=-1, keepdims=True))
     chance = chance / chance.sum(axis=-1, keepdims=True)
     ratio = divide(best[..., None, :] * apart, rest[..., None])

@@ -25,8 +25,8 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 import numpy as np
+import scipy
 from numpy.typing import ArrayLike
-from scipy import special
 
 from experiments.statistics.aggregates import JointMoments
 from experiments.statistics.comparison import Comparison
@@ -269,7 +269,7 @@ def _lawley_hotelling(arms: JointMoments) -> tuple[float, float, int]:
     m, n = (abs(tested - filled + 1) - 1) / 2, room / 2
     top, bottom = s * (2 * m + s + 1), 2 * (s * n + 1)
     statistic = bottom * trace / (s * top)
-    return statistic, float(special.fdtrc(top, bottom, statistic)), tested
+    return statistic, float(scipy.special.fdtrc(top, bottom, statistic)), tested
 
 
 def _balance_in_words(

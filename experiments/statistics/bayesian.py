@@ -21,8 +21,8 @@ from dataclasses import dataclass
 from typing import Literal, TypeAlias
 
 import numpy as np
+import scipy
 from numpy.typing import ArrayLike
-from scipy import special
 
 from experiments.statistics.comparison import (
     Comparison,
@@ -243,7 +243,7 @@ def posterior(
         standard_error=error,
         lower=mean - half,
         upper=mean + half,
-        probability_better=np.asarray(special.ndtr(better)),
+        probability_better=np.asarray(scipy.special.ndtr(better)),
         expected_loss=error * shortfall(better),
         control_expected_loss=error * shortfall(-better),
         status=marked_unusable(effect.status, usable & np.isfinite(better)),
@@ -273,10 +273,10 @@ def shortfall(z: FloatArray) -> FloatArray:
         z: mean over standard deviation.
     """
     # Written with Mills' ratio where the two terms would cancel.
-    mills = np.sqrt(np.pi / 2) * special.erfcx(np.maximum(z, 0.0) / np.sqrt(2))
+    mills = np.sqrt(np.pi / 2) * scipy.special.erfcx(np.maximum(z, 0.0) / np.sqrt(2))
     density = np.exp(-z * z / 2) / np.sqrt(2 * np.pi)
     far = density * np.maximum(1 - z * mills, 0.0)
-    return np.asarray(np.where(z > 0, far, density - z * special.ndtr(-z)))
+    return np.asarray(np.where(z > 0, far, density - z * scipy.special.ndtr(-z)))
 
 
 def marked_unusable(status: StatusArray, usable: BoolArray) -> StatusArray:

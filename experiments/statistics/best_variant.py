@@ -17,8 +17,8 @@ References:
 from dataclasses import dataclass
 
 import numpy as np
+import scipy
 from numpy.typing import ArrayLike
-from scipy import special
 
 from experiments.statistics.aggregates import Moments
 from experiments.statistics.bayesian import (
@@ -131,7 +131,7 @@ def best_variant(
     spread = np.sqrt(own**2 + common**2)
     chances, losses = _integrated(toward * mean, own, common)
     half = normal_quantile(effects.alpha / 2) * spread
-    better = np.where(usable, special.ndtr(toward * divide(mean, spread)), np.nan)
+    better = np.where(usable, scipy.special.ndtr(toward * divide(mean, spread)), np.nan)
     nothing = np.where(usable.any(axis=-1, keepdims=True), 0.0, np.nan)
     known = np.concatenate([nothing == 0, usable], axis=-1)
     loss = np.where(known, losses, np.nan)
@@ -244,7 +244,7 @@ def _block(
     point = stops[..., None, :-1, None] + half * (1 + _NODE)
     z = (point - centre[..., None, None]) / width[..., None, None]
     here = usable[:, None, :, None, None]
-    log = np.where(here, special.log_ndtr(z), 0.0)
+    log = np.where(here, scipy.special.log_ndtr(z), 0.0)
     others = log.sum(axis=2, keepdims=True) - log
     density = np.exp(others - z * z / 2) / np.sqrt(2 * np.pi) / width[..., None, None]
     missed = -np.expm1(others) * np.exp(log)
@@ -254,7 +254,7 @@ def _block(
         inner = (values * weight).sum(axis=(-1, -2))
         return np.asarray(np.einsum("f,cfv->cv", chance, inner))
 
-    none_better = special.log_ndtr(-centre / width)
+    none_better = scipy.special.log_ndtr(-centre / width)
     none_better = np.exp(np.where(usable[:, None], none_better, 0.0).sum(axis=-1))
     control = chance @ none_better.T
     control_loss = whole(-np.expm1(log.sum(axis=2, keepdims=True)))

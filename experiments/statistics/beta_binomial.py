@@ -12,8 +12,8 @@ References:
 """
 
 import numpy as np
+import scipy
 from numpy.typing import ArrayLike
-from scipy import special
 
 from experiments.statistics.bayesian import direction_sign
 from experiments.statistics.best_variant import BestVariant
@@ -80,8 +80,8 @@ def beta_binomial(
     return BestVariant(
         estimate=shown(a / total),
         standard_error=shown(np.sqrt(a * b / (total + 1)) / total),
-        lower=shown(np.asarray(special.betaincinv(a, b, level / 2), np.float64)),
-        upper=shown(np.asarray(special.betainccinv(a, b, level / 2), np.float64)),
+        lower=shown(np.asarray(scipy.special.betaincinv(a, b, level / 2), np.float64)),
+        upper=shown(np.asarray(scipy.special.betainccinv(a, b, level / 2), np.float64)),
         probability_better=np.where(usable[..., :1], shown(over), np.nan),
         probability_best=shown(chances),
         expected_loss=shown(losses),
@@ -147,8 +147,8 @@ def _block(
     On the logit scale every density is smooth, whatever the parameters.
     """
     a, b = a[..., None], b[..., None]
-    low = special.logit(special.betaincinv(a, b, _TAILS))
-    high = -special.logit(special.betaincinv(b, a, _TAILS[:-1]))
+    low = scipy.special.logit(scipy.special.betaincinv(a, b, _TAILS))
+    high = -scipy.special.logit(scipy.special.betaincinv(b, a, _TAILS[:-1]))
     stops = np.clip(np.concatenate([low, high], axis=-1), -_FARTHEST, _FARTHEST)
     stops = np.where(usable[..., None], stops, stops[..., :1, :1])
     stops = stops.reshape(len(a), -1)
@@ -157,15 +157,17 @@ def _block(
     half = np.diff(stops, axis=-1)[..., None] / 2
     at = (stops[:, :-1, None] + half * (1 + _NODE)).reshape(len(a), 1, -1)
     weight = (half * _NODE_WEIGHT).reshape(len(a), 1, -1)
-    x, rest = special.expit(at), special.expit(-at)
-    below, above = special.betainc(a, b, x), special.betainc(b, a, rest)
+    x, rest = scipy.special.expit(at), scipy.special.expit(-at)
+    below, above = scipy.special.betainc(a, b, x), scipy.special.betainc(b, a, rest)
     log = np.where(below > 0.5, np.log1p(-above), np.log(np.maximum(below, 1e-320)))
     log = np.where(usable[..., None], log, 0.0)
     others = log.sum(axis=1, keepdims=True) - log
     # Relative to the mode, so that large parameters lose no digits.
-    mode = special.logit(a / (a + b))
-    density = a * (special.log_expit(at) - special.log_expit(mode))
-    density = np.exp(density + b * (special.log_expit(-at) - special.log_expit(-mode)))
+    mode = scipy.special.logit(a / (a + b))
+    density = a * (scipy.special.log_expit(at) - scipy.special.log_expit(mode))
+    density = np.exp(
+        density + b * (scipy.special.log_expit(-at) - scipy.special.log_expit(-mode))
+    )
     density = density / (density * weight).sum(axis=-1, keepdims=True)
     chances = (density * np.exp(others) * weight).sum(axis=-1)
     over = (density * np.exp(log[:, :1]) * weight).sum(axis=-1)

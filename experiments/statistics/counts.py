@@ -25,8 +25,8 @@ References:
 from dataclasses import replace
 
 import numpy as np
+import scipy
 from numpy.typing import ArrayLike
-from scipy import special
 
 from experiments.statistics.aggregates import Moments
 from experiments.statistics.comparison import (
@@ -184,16 +184,20 @@ def conditional_rate_ratio(
     level = Level.resolve(alpha, quantile)
     x0, e0, x1, e1 = table
     tail = level.nominal / 2
-    low = special.betaincinv(np.maximum(x1, 1), x0 + 1, tail)
+    low = scipy.special.betaincinv(np.maximum(x1, 1), x0 + 1, tail)
     # From the other side: 1 - share keeps its digits when the control has few events.
-    rest = special.betaincinv(np.maximum(x0, 1), x1 + 1, tail)
+    rest = scipy.special.betaincinv(np.maximum(x0, 1), x1 + 1, tail)
     scale = e0 / e1
     lower = np.where(x1 == 0, 0.0, scale * low / (1 - low)) - 1
     upper = np.where(x0 == 0, np.inf, scale * (1 - rest) / rest) - 1
     ratio = divide(x1 * e0, x0 * e1)
     share = e1 / (e0 + e1)
-    more = np.where(x1 > 0, special.betainc(np.maximum(x1, 1), x0 + 1, share), 1.0)
-    less = np.where(x0 > 0, special.betainc(np.maximum(x0, 1), x1 + 1, 1 - share), 1.0)
+    more = np.where(
+        x1 > 0, scipy.special.betainc(np.maximum(x1, 1), x0 + 1, share), 1.0
+    )
+    less = np.where(
+        x0 > 0, scipy.special.betainc(np.maximum(x0, 1), x1 + 1, 1 - share), 1.0
+    )
     p_value = np.minimum(1.0, 2 * np.minimum(more, less))
     error = ratio * np.sqrt(divide(1, x0) + divide(1, x1))
     figures = (ratio - 1, error, lower, upper)
@@ -264,7 +268,7 @@ def overdispersed(arm: Moments) -> BoolArray:
     of 5 % into 5.6 %, less is let pass however sure it is.
     """
     index = dispersion(arm)
-    chance = special.chdtrc(arm.count - 1, (arm.count - 1) * index)
+    chance = scipy.special.chdtrc(arm.count - 1, (arm.count - 1) * index)
     return np.asarray((index > LARGEST_DISPERSION) & (chance < SURE))
 
 

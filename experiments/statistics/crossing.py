@@ -17,8 +17,8 @@ from dataclasses import dataclass
 from typing import Self
 
 import numpy as np
+import scipy
 from numpy.typing import ArrayLike
-from scipy import special
 
 from experiments.statistics.numeric import FloatArray, quiet
 
@@ -70,7 +70,7 @@ class Walk:
         """
         step, noise, mean, mass = self._step(time, drift)
         edge = np.asarray(bound, dtype=np.float64)[..., None]
-        tail = special.ndtr((step + mean - edge) / noise)
+        tail = scipy.special.ndtr((step + mean - edge) / noise)
         return np.asarray((mass * tail).sum(axis=-1))
 
     @quiet
@@ -80,7 +80,7 @@ class Walk:
         """Return P(no crossing before, Z < bound at ``time``); see `above`."""
         step, noise, mean, mass = self._step(time, drift)
         edge = np.asarray(bound, dtype=np.float64)[..., None]
-        tail = special.ndtr((edge - step - mean) / noise)
+        tail = scipy.special.ndtr((edge - step - mean) / noise)
         return np.asarray((mass * tail).sum(axis=-1))
 
     @quiet

@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 
 import numpy as np
-from scipy import special
+import scipy
 
 from experiments.statistics.crossing import Walk, crossings, follow
 from experiments.statistics.means import welch_df
@@ -176,9 +176,9 @@ class Detection:
     def _fixed(self, drift: FloatArray) -> FloatArray:
         """Return the power of a single normal test."""
         edge = float(normal_quantile(self.alpha / 2))
-        found = special.ndtr(drift - edge)
+        found = scipy.special.ndtr(drift - edge)
         return np.asarray(
-            found if self.one_sided else found + special.ndtr(-drift - edge)
+            found if self.one_sided else found + scipy.special.ndtr(-drift - edge)
         )
 
     def _single(
@@ -190,9 +190,9 @@ class Detection:
         edge = student_quantile(self.alpha / 2, df)
         drift = np.clip(drift, -_FARTHEST, _FARTHEST)
         # The far tail of the noncentral t is lost to SciPy where it is below 1e-300.
-        found = np.nan_to_num(special.nctdtr(df, -drift, -edge))
+        found = np.nan_to_num(scipy.special.nctdtr(df, -drift, -edge))
         if not self.one_sided:
-            found = found + np.nan_to_num(special.nctdtr(df, drift, -edge))
+            found = found + np.nan_to_num(scipy.special.nctdtr(df, drift, -edge))
         return np.asarray(np.where(np.isnan(df + drift), np.nan, found))
 
     def _small(self, n: FloatArray) -> FloatArray:

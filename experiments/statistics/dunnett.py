@@ -24,8 +24,8 @@ from dataclasses import replace
 from typing import Literal
 
 import numpy as np
+import scipy
 from numpy.typing import ArrayLike
-from scipy import special
 
 from experiments.statistics.aggregates import Moments
 from experiments.statistics.comparison import Comparison, Status
@@ -234,8 +234,8 @@ def _tail(critical: FloatArray, shared: FloatArray, df: FloatArray) -> FloatArra
     for j in range(shared.shape[-1]):
         rho = shared[:, j, None, None]
         load, spread = np.sqrt(rho), own[:, j, None, None]
-        beyond = special.ndtr((load * x - y[..., None]) / spread)
-        beyond += special.ndtr((-load * x - y[..., None]) / spread)
+        beyond = scipy.special.ndtr((load * x - y[..., None]) / spread)
+        beyond += scipy.special.ndtr((-load * x - y[..., None]) / spread)
         log_inside += np.where(np.isnan(rho), 0.0, np.log1p(-np.minimum(beyond, 1.0)))
     density = np.exp(-0.5 * x * x)
     density[..., 0] /= 2

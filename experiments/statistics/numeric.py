@@ -15,8 +15,8 @@ from collections.abc import Callable
 from typing import TypeAlias
 
 import numpy as np
+import scipy
 from numpy.typing import ArrayLike, NDArray
-from scipy import special
 
 FloatArray: TypeAlias = NDArray[np.float64]
 BoolArray: TypeAlias = NDArray[np.bool_]
@@ -105,18 +105,18 @@ def divide(top: ArrayLike, bottom: ArrayLike) -> FloatArray:
 
 def normal_tail(z: ArrayLike) -> FloatArray:
     """Return P(Z > z) for a standard normal Z, accurate to 1e-300."""
-    return np.asarray(special.ndtr(-np.asarray(z, dtype=np.float64)))
+    return np.asarray(scipy.special.ndtr(-np.asarray(z, dtype=np.float64)))
 
 
 def normal_quantile(tail: ArrayLike) -> FloatArray:
     """Return the z that a standard normal exceeds with probability ``tail``."""
-    return np.asarray(-special.ndtri(np.asarray(tail, dtype=np.float64)))
+    return np.asarray(-scipy.special.ndtri(np.asarray(tail, dtype=np.float64)))
 
 
 def student_tail(t: ArrayLike, df: ArrayLike) -> FloatArray:
     """Return P(T > t) for Student's t with ``df`` degrees of freedom."""
     t, df = broadcast(t=t, df=df)
-    return np.asarray(special.stdtr(df, -t))
+    return np.asarray(scipy.special.stdtr(df, -t))
 
 
 @quiet
@@ -136,7 +136,7 @@ def student_quantile(tail: ArrayLike, df: ArrayLike) -> FloatArray:
     result = np.asarray(z * (1 + r * ((y + 1) / 4 + r * series)))
     few = ~(df >= np.maximum(_MANY_DF, 250 * y))
     if few.any():
-        result[few] = -special.stdtrit(df[few], tail[few])
+        result[few] = -scipy.special.stdtrit(df[few], tail[few])
     return np.where(np.isinf(z) & (df > 0), z, result)
 
 

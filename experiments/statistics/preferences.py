@@ -16,8 +16,8 @@ References:
 from dataclasses import dataclass, replace
 
 import numpy as np
+import scipy
 from numpy.typing import ArrayLike
-from scipy import special
 
 from experiments.statistics.aggregates import Moments
 from experiments.statistics.comparison import (
@@ -143,8 +143,8 @@ def sign_test(
     users = untied + preferences.ties
     low, high = _clopper_pearson(wins, losses, level.nominal / 2)
     fewest, most = _clopper_pearson(untied, preferences.ties, level.nominal / 2)
-    at_least = np.where(wins > 0, special.betainc(wins, losses + 1, 0.5), 1.0)
-    at_most = np.where(losses > 0, special.betainc(losses, wins + 1, 0.5), 1.0)
+    at_least = np.where(wins > 0, scipy.special.betainc(wins, losses + 1, 0.5), 1.0)
+    at_most = np.where(losses > 0, scipy.special.betainc(losses, wins + 1, 0.5), 1.0)
     p_value = np.minimum(1.0, 2 * np.minimum(at_least, at_most))
     return Comparison(
         estimate=divide(wins - losses, 2 * users),
@@ -168,8 +168,8 @@ def _clopper_pearson(
     hits: FloatArray, misses: FloatArray, tail: FloatArray
 ) -> tuple[FloatArray, FloatArray]:
     """Return the exact interval of a proportion, ``tail`` outside at each end."""
-    low = np.where(hits > 0, special.betaincinv(hits, misses + 1, tail), 0.0)
-    high = np.where(misses > 0, special.betainccinv(hits + 1, misses, tail), 1.0)
+    low = np.where(hits > 0, scipy.special.betaincinv(hits, misses + 1, tail), 0.0)
+    high = np.where(misses > 0, scipy.special.betainccinv(hits + 1, misses, tail), 1.0)
     return low, high
 
 

@@ -20,8 +20,8 @@ References:
 from collections.abc import Callable
 
 import numpy as np
+import scipy
 from numpy.typing import ArrayLike
-from scipy import special
 
 from experiments.statistics.always_valid import OPTIMISED_FOR
 from experiments.statistics.comparison import Comparison, Status, statuses
@@ -163,7 +163,9 @@ def _evidence(
         prior: rows the mixture is worth.
     """
     a, b = prior * level, prior * (1 - level)
-    mixed = special.betaln(a + below, b + rows - below) - special.betaln(a, b)
+    mixed = scipy.special.betaln(a + below, b + rows - below) - scipy.special.betaln(
+        a, b
+    )
     return np.asarray(mixed - below * np.log(level) - (rows - below) * np.log1p(-level))
 
 

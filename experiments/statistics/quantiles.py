@@ -26,6 +26,7 @@ References:
 """
 
 from dataclasses import dataclass, fields, replace
+from statistics import NormalDist
 from typing import Self
 
 import numpy as np
@@ -48,13 +49,12 @@ from experiments.statistics.numeric import (
     broadcast,
     check_open,
     divide,
-    normal_quantile,
     quiet,
 )
 from experiments.statistics.ratios import linearised as linearised_ratio
 from experiments.statistics.relative import fieller
 
-WINDOW = float(normal_quantile(0.025))
+WINDOW = NormalDist().inv_cdf(0.975)
 """Half-width, in standard errors, of the window that measures the density."""
 
 _ORDER = ("value", "lower", "upper", "level", "reach")

@@ -12,13 +12,13 @@ References:
 """
 
 import hashlib
+import math
 from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Self, TypeAlias
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from scipy import special
 
 from experiments.statistics.aggregates import CrossMoments
 from experiments.statistics.numeric import (
@@ -44,7 +44,8 @@ def _thresholds() -> tuple[int, ...]:
 
     Rounded so that the weights' mean is exactly 1; their variance is 1 to 1e-5.
     """
-    upper = special.gammainc(np.arange(1, 10), 1.0)  # P(weight >= k)
+    below = np.cumsum([math.exp(-1) / math.factorial(k) for k in range(9)])
+    upper = 1 - below  # P(weight >= k), k = 1 to 9
     share = np.rint(upper * _STEPS).astype(np.int64)
     share[0] += _STEPS - share.sum()
     return tuple(int(_STEPS - s) for s in share if s > 0)

@@ -25,8 +25,8 @@ from dataclasses import dataclass
 from typing import Literal, TypeAlias
 
 import numpy as np
+import scipy
 from numpy.typing import ArrayLike
-from scipy import special
 
 from experiments.statistics.comparison import (
     Comparison,
@@ -145,7 +145,7 @@ def random_effects(
         between=tau2,
         q=np.where(several, q, np.nan),
         degrees_of_freedom=df,
-        p_value=np.where(several, special.chdtrc(df, q), np.nan),
+        p_value=np.where(several, scipy.special.chdtrc(df, q), np.nan),
         i2=np.where(several, np.where(q > df, 1 - divide(df, q), 0.0), np.nan),
         method="Paule-Mandel" if between == "paule_mandel" else "DerSimonian-Laird",
     )

@@ -16,8 +16,8 @@ References:
 from dataclasses import dataclass
 
 import numpy as np
+import scipy
 from numpy.typing import ArrayLike
-from scipy import special
 
 from experiments.statistics.numeric import (
     FloatArray,
@@ -89,10 +89,12 @@ def sequential_sample_ratio(
     dealt = shares > 0
     strength = np.where(dealt, strength, 0.0)
     total, weight = units.sum(axis=-1), strength.sum(axis=-1)
-    gain = special.gammaln(strength + units) - special.gammaln(strength)
-    gain = gain - special.xlogy(units, shares)
+    gain = scipy.special.gammaln(strength + units) - scipy.special.gammaln(strength)
+    gain = gain - scipy.special.xlogy(units, shares)
     gain = np.where(dealt, gain, 0.0).sum(axis=-1)
-    evidence = gain + special.gammaln(weight) - special.gammaln(weight + total)
+    evidence = (
+        gain + scipy.special.gammaln(weight) - scipy.special.gammaln(weight + total)
+    )
     certain = (~dealt & (units > 0)).any(axis=-1)
     evidence = np.where(certain, np.inf, np.where(total > 0, evidence, 0.0))
     return SequentialSrm(

@@ -12,8 +12,8 @@ References:
 from dataclasses import dataclass
 
 import numpy as np
+import scipy
 from numpy.typing import ArrayLike
-from scipy import special
 
 from experiments.statistics.numeric import (
     FloatArray,
@@ -75,7 +75,7 @@ def sample_ratio(observed: ArrayLike, weights: ArrayLike) -> SrmResult:
         return SrmResult(0.0, 1.0, expected, units, "nothing to compare")
     statistic = float((gap**2 / expected[dealt]).sum())
     if expected[dealt].min() >= SMALLEST_EXPECTED:
-        p_value = float(special.chdtrc(dealt.sum() - 1, statistic))
+        p_value = float(scipy.special.chdtrc(dealt.sum() - 1, statistic))
         return SrmResult(statistic, p_value, expected, units, "chi-square")
     chances = shares[dealt] / shares.sum()
     p_value, method = _multinomial(units[dealt].astype(np.int64), chances)
@@ -86,7 +86,7 @@ def _multinomial(observed: np.ndarray, chances: FloatArray) -> tuple[float, str]
     """Return the probability of all splits at most as likely as the observed one."""
     total, arms = int(observed.sum()), observed.size
     limit = _log_probability(observed[None, :], chances)[0] + 1e-9
-    if special.comb(total + arms - 1, arms - 1) <= _MOST_TABLES:
+    if scipy.special.comb(total + arms - 1, arms - 1) <= _MOST_TABLES:
         logs = _log_probability(_splits(total, arms), chances)
         p_value = float(np.exp(logs[logs <= limit]).sum())
         return min(p_value, 1.0), "exact multinomial"
@@ -98,8 +98,10 @@ def _multinomial(observed: np.ndarray, chances: FloatArray) -> tuple[float, str]
 
 def _log_probability(splits: np.ndarray, chances: FloatArray) -> FloatArray:
     total = splits.sum(axis=-1)
-    ways = special.gammaln(total + 1) - special.gammaln(splits + 1).sum(axis=-1)
-    return np.asarray(ways + special.xlogy(splits, chances).sum(axis=-1))
+    ways = scipy.special.gammaln(total + 1) - scipy.special.gammaln(splits + 1).sum(
+        axis=-1
+    )
+    return np.asarray(ways + scipy.special.xlogy(splits, chances).sum(axis=-1))
 
 
 def _splits(total: int, arms: int) -> np.ndarray:

@@ -24,7 +24,7 @@ from dataclasses import dataclass, replace
 from typing import TypeAlias
 
 import numpy as np
-from scipy import special
+import scipy
 
 from experiments.statistics.comparison import (
     Comparison,
@@ -163,10 +163,10 @@ class Ordering:
         On the normal scale `beyond` is nearly a straight line in the drift, so a few
         steps of the Illinois rule do; the root never leaves its bracket.
         """
-        level = float(special.ndtri(tail))
+        level = float(scipy.special.ndtri(tail))
 
         def excess(drift: FloatArray) -> FloatArray:
-            found = special.ndtri(self.beyond(z, drift)) - level
+            found = scipy.special.ndtri(self.beyond(z, drift)) - level
             return np.clip(found, -_REACH, _REACH)
 
         low, high = np.minimum(z, 0.0) - _REACH, np.maximum(z, 0.0) + _REACH

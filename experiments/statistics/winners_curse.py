@@ -26,8 +26,8 @@ References:
 from dataclasses import dataclass
 
 import numpy as np
+import scipy
 from numpy.typing import ArrayLike
-from scipy import special
 
 from experiments.statistics.comparison import Status, StatusArray, statuses
 from experiments.statistics.numeric import (
@@ -232,11 +232,13 @@ def _mean_selected(d: FloatArray, cut: FloatArray) -> FloatArray:
     """Return E(Z) given |Z| > cut, Z normal with mean d >= 0."""
     above = np.exp(-0.5 * (cut - d) ** 2) / np.sqrt(2 * np.pi)
     below = np.exp(-0.5 * (cut + d) ** 2) / np.sqrt(2 * np.pi)
-    chance = special.ndtr(d - cut) + special.ndtr(-d - cut)
+    chance = scipy.special.ndtr(d - cut) + scipy.special.ndtr(-d - cut)
     return np.asarray(d + (above - below) / chance)
 
 
 def _tail_selected(z: FloatArray, d: FloatArray, cut: FloatArray) -> FloatArray:
     """Return P(Z > z) given |Z| > cut, for z above the cut; rises with d."""
-    passed = np.logaddexp(special.log_ndtr(d - cut), special.log_ndtr(-d - cut))
-    return np.exp(special.log_ndtr(d - z) - passed)
+    passed = np.logaddexp(
+        scipy.special.log_ndtr(d - cut), scipy.special.log_ndtr(-d - cut)
+    )
+    return np.exp(scipy.special.log_ndtr(d - z) - passed)

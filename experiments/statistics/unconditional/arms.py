@@ -14,8 +14,8 @@ from dataclasses import dataclass, fields
 from typing import Self
 
 import numpy as np
+import scipy
 from numpy.typing import NDArray
-from scipy import special
 
 from experiments.statistics.numeric import BoolArray, FloatArray
 
@@ -98,8 +98,8 @@ class Arm:
         n, k, p = self.units[:, None, None], from_[:, None, :], rate[..., None]
         least = np.where(above[:, None, None], k, k + 1)
         inside = np.clip(least, 1, n)
-        up = special.betainc(inside, n - inside + 1, p)
-        down = special.betaincc(inside, n - inside + 1, p)
+        up = scipy.special.betainc(inside, n - inside + 1, p)
+        down = scipy.special.betaincc(inside, n - inside + 1, p)
         tail = np.where(above[:, None, None], up, down)
         tail = np.where(least < 1, np.where(above[:, None, None], 1.0, 0.0), tail)
         return np.where(least > n, np.where(above[:, None, None], 0.0, 1.0), tail)
@@ -117,8 +117,8 @@ def not_contradicted(
 ) -> tuple[FloatArray, FloatArray]:
     """Return the exact interval of a rate at a quarter of 1e-8 a tail."""
     tail = CONTRADICTED / 4
-    low = special.betaincinv(np.maximum(events, 1), units - events + 1, tail)
-    high = special.betainccinv(events + 1, np.maximum(units - events, 1), tail)
+    low = scipy.special.betaincinv(np.maximum(events, 1), units - events + 1, tail)
+    high = scipy.special.betainccinv(events + 1, np.maximum(units - events, 1), tail)
     return np.where(events == 0, 0.0, low), np.where(events == units, 1.0, high)
 
 
