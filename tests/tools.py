@@ -1,6 +1,7 @@
 """Optional tools: tests that need an absent one skip, and the run says how many.
 
-With ``SHIPWORTHY_REQUIRE_TOOLS=1`` an absent tool is a failure instead.
+With ``SHIPWORTHY_REQUIRE_TOOLS=1`` an absent tool is a failure instead, but for
+gbstats: a second opinion, which lives in an environment of its own.
 """
 
 import os
@@ -26,7 +27,8 @@ def require_tools(item: pytest.Item) -> None:
     """Skip or fail a test marked with a tool that this machine lacks."""
     for marker, command in COMMANDS.items():
         if item.get_closest_marker(marker) and not present(command):
-            if os.environ.get("SHIPWORTHY_REQUIRE_TOOLS") == "1":
+            required = os.environ.get("SHIPWORTHY_REQUIRE_TOOLS") == "1"
+            if required and command != COMMANDS["peers"]:
                 pytest.fail(f"{command} is absent but required", pytrace=False)
             pytest.skip(f"{SKIP_PREFIX}{command}")
 
