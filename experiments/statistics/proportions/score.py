@@ -114,14 +114,26 @@ def ratio_score(
         ratio: tested ratio, >= 0.
     """
     r = np.asarray(ratio, dtype=np.float64)
-    n = n0 + n1
-    # Smaller root of a p0^2 + b p0 + c = 0, in the form without cancellation.
+    n, y0, y1 = n0 + n1, n0 - x0, n1 - x1
+    # Two forms of one quadratic, for p0 and for 1 - p0: the rarer of the two keeps its
+    # digits, also where the roots meet.
     a, b, c = n * r, -(n1 * r + x1 + n0 + x0 * r), x0 + x1
-    root = np.sqrt(np.maximum(b * b - 4 * a * c, 0.0))
-    p0 = np.clip(divide(2 * c, root - b), 0.0, 1.0)
-    p1 = np.clip(p0 * r, 0.0, 1.0)
-    variance = divide(p1 * (1 - p1), n1) + r * r * divide(p0 * (1 - p0), n0)
-    return _standardised(divide(x1, n1) - r * divide(x0, n0), variance, n)
+    p0 = np.clip(divide(2 * c, _root(b, a, c) - b), 0.0, 1.0)
+    b, c = (r - 1) * (n + y0) + (y0 + y1), y0 * (r - 1)
+    root = _root(b, a, c)
+    q0 = np.where(b > 0, divide(b + root, 2 * a), divide(2 * c, b - root))
+    common = y0 + y1 < x0 + x1
+    q0 = np.where(common, np.clip(np.nan_to_num(q0), 0.0, 1.0), 1 - p0)
+    p0 = np.where(common, 1 - q0, p0)
+    p1, q1 = np.clip(p0 * r, 0.0, 1.0), np.clip((1 - r) + r * q0, 0.0, 1.0)
+    variance = divide(p1 * q1, n1) + r * r * divide(p0 * q0, n0)
+    rare = divide(x1, n1) - r * divide(x0, n0)
+    gap = np.where(common, (1 - r) - divide(y1, n1) + r * divide(y0, n0), rare)
+    return _standardised(gap, variance, n)
+
+
+def _root(b: FloatArray, a: FloatArray, c: FloatArray) -> FloatArray:
+    return np.sqrt(np.maximum(b * b - 4 * a * c, 0.0))
 
 
 @quiet
