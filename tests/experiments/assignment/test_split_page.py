@@ -59,6 +59,21 @@ def test_an_edit_is_previewed_before_it_can_be_applied(
     assert experiment.changes.filter(action="coverage", made_by__username="growth")
 
 
+def test_the_form_carries_the_token_that_browsers_must_send(
+    experiment: Experiment,
+) -> None:
+    client = Client(enforce_csrf_checks=True)
+    user = User.objects.create_user("growth")
+    user.groups.add(Group.objects.get(name="growth"))
+    client.force_login(user)
+    page = client.get(PAGE).content.decode()
+    _, form = page.split('aria-label="The split"')
+    [token] = re.findall(r'name="csrfmiddlewaretoken" value="([^"]+)"', form)
+    asked = {**FORM, "coverage": "80", "do": "preview"}
+    assert client.post(PAGE, asked).status_code == 403
+    assert client.post(PAGE, {**asked, "csrfmiddlewaretoken": token}).status_code == 200
+
+
 def test_other_weights_open_a_phase(growth: Client, experiment: Experiment) -> None:
     changed = {**FORM, "weight-control": "40", "weight-treatment": "60"}
     growth.post(PAGE, {**changed, "do": "apply"})
